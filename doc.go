@@ -18,8 +18,8 @@
 //   - examples/server: the documented four-tool server; -demo runs it without
 //     Azure. mcp-entra call calls a tool of any such server.
 //
-// Agents with an identity of their own (Microsoft Entra Agent ID) call, and act for
-// people: docs/agents.md.
+// Agents with identities of their own (Microsoft Entra Agent ID) may call, and servers may
+// act as agents: see docs/agents.md.
 //
 // Start with mcpentra, whose documentation has a whole server; or use entraauth
 // or obo alone.

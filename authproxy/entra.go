@@ -135,7 +135,8 @@ func unavailable(description string, after time.Duration, cause error) *oauth.Er
 	return &oauth.Error{Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable, Description: description, RetryAfter: after, Cause: cause}
 }
 
-// verify verifies an access token of Entra's and returns its user. A valid token that does not
+// verify verifies an access token of Entra's and returns its user, who need not be a person:
+// whether agent users may call is the MCP server's policy. A valid token that does not
 // satisfy a policy passes: the MCP server then says what is missing, by a status and a challenge
 // that the client can act on.
 func (p *Proxy) verify(ctx context.Context, token string) (*entraauth.Identity, error) {

@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"sync/atomic"
 )
 
-// An AgentRole says what part an agent, an identity of Microsoft Entra Agent ID, has in a
-// call.
+// An AgentRole is the part that an agent, an identity of Microsoft Entra Agent ID, plays in
+// a call.
 type AgentRole int
 
 const (
@@ -19,7 +18,9 @@ const (
 	// AgentRoleUser is an agent user: the user account of an agent, in a delegated token
 	// that looks like a person's.
 	AgentRoleUser
-	// AgentRoleForPerson is an agent identity that a person uses as client application.
+	// AgentRoleForPerson is an agent identity that a person uses as the client application.
+	// Without xms_sub_fct in the token, the person may as well be the agent's user: the
+	// verifier warns at the first such token.
 	AgentRoleForPerson
 )
 
@@ -57,7 +58,8 @@ type Agent struct {
 	ActorFacets, SubjectFacets string
 }
 
-// agent returns what the claims say about agents. They pass the rule on them.
+// agent returns what the claims say about agents. Claims that the rule "agent claims"
+// refuses are meaningless.
 func (c *claims) agent() Agent {
 	a := Agent{BlueprintID: c.blueprintID, ActorFacets: c.actorFacets.text, SubjectFacets: c.subjectFacets.text}
 	actor := c.actorFacets.agent || c.blueprintID != "" // the client is an agent
@@ -84,10 +86,11 @@ func (c *claims) isUnclear() bool {
 	return c.blueprintID != "" && !c.isApp() && !c.actorFacets.agent && !c.subjectFacets.any
 }
 
-// isUser reports whether the token is a user's, and not one of a kind that is unknown.
+// isUser reports whether the token is a user's. With an unknown idtyp, it is neither a
+// user's nor an application's.
 func (c *claims) isUser() bool { return c.kind == "user" || c.kind == "" && !c.isApp() }
 
-// contradictions are claims that no token of Entra's has together.
+// contradictions lists combinations of claims that Entra never issues.
 var contradictions = []struct {
 	expected string
 	holds    func(*claims) bool
@@ -98,9 +101,6 @@ var contradictions = []struct {
 	{"11 (agent identity) or 13 (agent user) in xms_sub_fct, not both", func(c *claims) bool { return c.subjectFacets.agent && c.subjectFacets.agentUser }},
 	{"no 13 (agent user) in xms_act_fct: a user is no client", func(c *claims) bool { return c.actorFacets.agentUser }},
 }
-
-// optionalClaims are what an API's registration must ask for, for its tokens to show agents.
-const optionalClaims = "xms_sub_fct, xms_act_fct, xms_par_app_azp and idtyp (include_user_token)"
 
 // describeKind lists the claims that tell people, applications and agents apart.
 func (c *claims) describeKind() string {
@@ -129,8 +129,11 @@ func (a *Agent) describe(objectID string) string {
 		text = "agent user " + objectID + " of " + id
 	case AgentRoleForPerson:
 		text = "a person through " + id
+		if a.hasNoSubject() {
+			text += " (or its agent user: the token lacks xms_sub_fct)"
+		}
 	case AgentRoleNone:
-		if a.SubjectFacets == "" {
+		if a.hasNoSubject() {
 			return "unknown: the token lacks xms_sub_fct, an optional claim of the API's registration"
 		}
 	}
@@ -140,69 +143,32 @@ func (a *Agent) describe(objectID string) string {
 	return text
 }
 
-// unclear is the refusal of a user's token that does not say whether the user is a person.
+// hasNoSubject reports whether the token says nothing of its subject's nature.
+func (a *Agent) hasNoSubject() bool { return strings.Trim(a.SubjectFacets, " ") == "" }
+
+// unclear refuses a user's token that does not say whether the user is a person.
 func (a *Agent) unclear() *Error {
 	return notPermitted("agent", agentUnclear, "a token that tells a person from an agent user", "client "+a.ID+", blueprint "+a.BlueprintID,
-		"This server's operator adds "+optionalClaims+" to the optional claims of the API's access tokens")
+		"Ask this server's operator to add "+optionalClaims+" to the optional claims of the API's access tokens")
 }
 
-// notAccepted is the refusal of an agent on its own that a policy does not name.
+// notAccepted refuses an agent on its own that a policy does not name.
 func (a *Agent) notAccepted() *Error {
 	return notPermitted("agent", agentNotAccepted, "an agent that the policy names", a.describe(""),
-		"The caller is an agent on its own. This server's operator lets it in by its application ID, not its blueprint's, in the policy's Agents")
+		"The caller is an agent on its own. To let it in, this server's operator adds its application ID, not its blueprint's, to the policy's Agents, and grants it one of the AppRoles")
 }
 
-// userNotAccepted is the refusal of an agent user that a policy does not name.
+// userNotAccepted refuses an agent user that a policy does not name.
 func (a *Agent) userNotAccepted(objectID string) *Error {
 	return notPermitted("agent", agentUserNotAccepted, "an agent user that the policy names", a.describe(objectID),
-		"The caller is an agent's user account. This server's operator lets it in by its object ID, in the policy's AgentUsers")
+		"The caller is an agent's user account. To let it in, this server's operator adds its object ID to the policy's AgentUsers")
 }
 
-// notAPerson is the refusal of all others where only people may call who act through no agent.
+// notAPerson refuses everybody but people who act through no agent.
 func (a *Agent) notAPerson(kind Kind, objectID string) *Error {
 	got, remedy := a.describe(objectID), "The caller is an agent, or acts through one. Sign in with a client that is no agent"
 	if a.Role == AgentRoleNone {
 		got, remedy = kind.String(), "Sign in as a user; client credentials act for no user"
 	}
 	return notPermitted("agent", peopleOnly, "a person who acts through no agent", got, remedy)
-}
-
-// sampleSize is how many tokens are looked at for the optional claims. Entra writes the
-// facets of everybody, so a few tokens without them show that the API doesn't ask for them.
-const sampleSize = 5
-
-// A sample is what the first tokens of a verifier had of the optional claims.
-type sample struct {
-	tokens atomic.Int32
-	has    atomic.Uint32 // a bit for each of sampledClaims
-}
-
-var sampledClaims = []struct {
-	name string
-	in   func(*claims) bool
-}{
-	{"xms_sub_fct", func(c *claims) bool { return c.subjectFacets.any }},
-	{"xms_act_fct", func(c *claims) bool { return c.actorFacets.any }},
-	{"idtyp", func(c *claims) bool { return c.kind != "" }},
-}
-
-// add adds a verified token, and returns the claims that no token had once the sample is whole.
-func (s *sample) add(c *claims) (missing []string) {
-	if s.tokens.Load() >= sampleSize {
-		return nil
-	}
-	for i, claim := range sampledClaims {
-		if claim.in(c) {
-			s.has.Or(1 << i)
-		}
-	}
-	if s.tokens.Add(1) != sampleSize {
-		return nil
-	}
-	for i, claim := range sampledClaims {
-		if s.has.Load()&(1<<i) == 0 {
-			missing = append(missing, claim.name)
-		}
-	}
-	return missing
 }

@@ -123,40 +123,49 @@ func TestOtherFacets(t *testing.T) {
 	}
 }
 
-// A verifier whose policy speaks of agents warns once if its tokens can't show them.
+// A verifier warns once if its tokens don't identify agents, and its policy or that of a tool
+// mentions them.
 func TestAgentClaimsWarning(t *testing.T) {
 	t.Parallel()
-	const warning = "the policy speaks of agents"
-	people := entraauth.Policy{PeopleOnly: true}
+	const warning = "a policy mentions agents"
+	people, open := entraauth.Policy{PeopleOnly: true}, entraauth.Policy{}
 	for name, row := range map[string]struct {
 		policy entraauth.Policy
 		claims []string
 		tokens int
 		bad    bool // the tokens are refused
+		tool   entraauth.Policy
+		last   bool // only the last caller calls the tool
 		want   string
 	}{
-		"no claims":            {people, nil, 40, false, "missing=\"[xms_sub_fct xms_act_fct idtyp]\""},
-		"all claims":           {people, agentClaims, 40, false, ""},
-		"no idtyp":             {people, agentClaims[1:], 40, false, "missing=[idtyp]"},
-		"idtyp alone":          {entraauth.Policy{AgentUsers: []string{agentID}}, []string{"idtyp"}, 40, false, "missing=\"[xms_sub_fct xms_act_fct]\""},
-		"agents":               {entraauth.Policy{Scopes: []string{"access_as_user"}, AppRoles: []string{"R"}, Agents: []string{agentID}}, nil, 40, false, "xms_par_app_azp and idtyp (include_user_token)"},
-		"a silent policy":      {entraauth.Policy{}, nil, 40, false, ""},
-		"too few tokens":       {people, nil, 3, false, ""},
-		"one token, many uses": {people, nil, -40, false, ""},
-		"refused tokens":       {people, nil, 40, true, ""},
+		"no claims":            {people, nil, 40, false, open, false, "missing=\"[xms_sub_fct xms_act_fct idtyp]\""},
+		"all claims":           {people, agentClaims, 40, false, people, false, ""},
+		"no idtyp":             {people, agentClaims[1:], 40, false, open, false, "missing=[idtyp]"},
+		"idtyp alone":          {entraauth.Policy{AgentUsers: []string{agentID}}, []string{"idtyp"}, 40, false, open, false, "missing=\"[xms_sub_fct xms_act_fct]\""},
+		"agents":               {entraauth.Policy{Scopes: []string{"access_as_user"}, AppRoles: []string{"R"}, Agents: []string{agentID}}, nil, 40, false, open, false, "xms_par_app_azp and idtyp (include_user_token)"},
+		"silent policies":      {open, nil, 40, false, entraauth.Policy{Scopes: []string{"access_as_user"}}, false, ""},
+		"a tool for people":    {open, nil, 40, false, people, false, "missing=\"[xms_sub_fct xms_act_fct idtyp]\""},
+		"a tool called late":   {open, nil, 40, false, people, true, "missing=\"[xms_sub_fct xms_act_fct idtyp]\""},
+		"a tool for agents":    {open, nil, 40, false, entraauth.Policy{Agents: []string{agentID}}, true, "tokens=5"},
+		"a tool for one":       {open, nil, 40, false, entraauth.Policy{AgentUsers: []string{agentID}}, true, "tokens=5"},
+		"too few tokens":       {people, nil, 3, false, people, false, ""},
+		"one token, many uses": {people, nil, -40, false, people, false, ""},
+		"refused tokens":       {people, nil, 40, true, people, false, ""},
 	} {
 		f := newTenant(t)
 		f.api.OptionalClaims = row.claims
 		f.start(t, func(o *entraauth.Options) { o.Policy = row.policy })
-		token := f.token()
-		for range max(row.tokens, -row.tokens) {
+		token, n := f.token(), max(row.tokens, -row.tokens)
+		for i := range n {
 			if row.tokens > 0 {
 				token = f.token()
 			}
 			if row.bad {
 				token = f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["scp"] = "other" })
 			}
-			_ = f.verify(t, token)
+			if id, err := f.verifier.Verify(t.Context(), token); err == nil && (!row.last || i == n-1) {
+				_ = row.tool.Check(id)
+			}
 		}
 		log := f.log.String()
 		if n := strings.Count(log, warning); row.want == "" && n > 0 || row.want != "" && (n != 1 || !strings.Contains(log, row.want)) {
@@ -165,34 +174,118 @@ func TestAgentClaimsWarning(t *testing.T) {
 	}
 }
 
-// A report describes the agent, whatever the result.
+// 11 as actor without any facets of the subject is a person through an agent, as Microsoft
+// documents On-Behalf-Of. An agent user's token looks the same, so the verifier warns once,
+// whatever its policy and whether the policy lets the token in, and not of a bad signature.
+func TestUnprovenPersonWarning(t *testing.T) {
+	t.Parallel()
+	const warning = "agent users can't be told from people"
+	unproven := but(throughAgent, "xms_sub_fct", nil, "xms_par_app_azp", nil)
+	for name, row := range map[string]struct {
+		policy entraauth.Policy
+		change edit
+		reason string
+		warns  bool
+	}{
+		"actor alone":                {entraauth.Policy{}, unproven, "", true},
+		"actor and marker":           {entraauth.Policy{}, but(throughAgent, "xms_sub_fct", nil), "", true},
+		"subject of spaces":          {entraauth.Policy{}, but(unproven, "xms_sub_fct", "  "), "", true},
+		"without idtyp":              {entraauth.Policy{}, but(unproven, "idtyp", nil), "", true},
+		"a policy for people":        {entraauth.Policy{PeopleOnly: true}, unproven, "people_only", true},
+		"a policy for an agent user": {entraauth.Policy{AgentUsers: []string{agentID}}, unproven, "", true},
+		"without the scope":          {entraauth.Policy{}, but(unproven, "scp", "other"), "scope_missing", true},
+		"subject facets":             {entraauth.Policy{}, throughAgent, "", false},
+		"an agent user":              {entraauth.Policy{}, agentUser, "agent_user_not_accepted", false},
+		"an agent alone":             {entraauth.Policy{}, but(agentAlone, "xms_sub_fct", nil), "agent_not_accepted", false},
+		"no agent":                   {entraauth.Policy{}, but(unproven, "xms_act_fct", "3 9"), "", false},
+		"unclear":                    {entraauth.Policy{}, but(throughAgent, "xms_sub_fct", nil, "xms_act_fct", nil), "agent_unclear", false},
+	} {
+		f := newFixture(t, func(o *entraauth.Options) { o.Policy = row.policy })
+		mint := func() string { return f.tenant.Mint(f.api, 2, func(h, c map[string]any) { row.change(f, h, c) }) }
+		_ = f.verify(t, withSignatureOf(f, mint()))
+		if strings.Contains(f.log.String(), warning) {
+			t.Errorf("%s: it warns of a token with a bad signature", name)
+		}
+		for range 3 {
+			id, err := f.verifier.Verify(t.Context(), mint())
+			if (err == nil) != (row.reason == "") || err != nil && errorOf(t, err).Reason != row.reason {
+				t.Errorf("%s: got %v, want the reason %q", name, err, row.reason)
+			}
+			if id != nil && row.warns && (id.Agent().Role != entraauth.AgentRoleForPerson || !id.IsPerson()) {
+				t.Errorf("%s: got %+v, want a person through an agent", name, id.Agent())
+			}
+		}
+		if n := strings.Count(f.log.String(), warning); n != map[bool]int{true: 1}[row.warns] {
+			t.Errorf("%s: %d warnings, want one: %t\n%s", name, n, row.warns, f.log)
+		}
+	}
+}
+
+// A report describes the agent, whatever the result, and has one result for each rule.
 func TestExplainAgents(t *testing.T) {
 	t.Parallel()
 	a := newAgency(t)
-	a.start(t, nil)
 	tokens := a.tokens()
 	tokens["no claims"] = a.tenant.Mint(a.tenant.AddApp("Other"), 2, nil)
+	tokens["unproven"] = a.tenant.Mint(a.api, 2, func(h, c map[string]any) {
+		but(throughAgent, "xms_sub_fct", " ", "xms_par_app_azp", nil)(a.fixture, h, c)
+	})
 	tokens["malformed"] = a.tenant.Mint(a.api, 2, func(_, c map[string]any) { c["xms_sub_fct"] = "+11" })
-	for caller, want := range map[string]entraauth.Check{
-		"person":        {Rule: "agent", Result: entraauth.ResultPassed, Actual: "no agent"},
-		"no claims":     {Rule: "agent", Result: entraauth.ResultPassed, Actual: "unknown: the token lacks xms_sub_fct, an optional claim of the API's registration"},
-		"through agent": {Rule: "agent", Result: entraauth.ResultPassed, Actual: "a person through agent " + a.agent.ClientID + ", blueprint " + a.blueprint.ClientID},
-		"agent":         {Rule: "agent", Result: entraauth.ResultFailed, Reason: "agent_not_accepted", Actual: "agent " + a.agent.ClientID + " on its own, blueprint " + a.blueprint.ClientID},
-		"middle tier":   {Rule: "agent", Result: entraauth.ResultFailed, Reason: "agent_user_not_accepted", Actual: "agent user " + a.agentUser.ObjectID + " of an unknown agent"},
-		"malformed":     {Rule: "agent claims", Result: entraauth.ResultFailed, Reason: "agent_claims_malformed", Actual: "xms_sub_fct: expected decimal numbers between spaces"},
+	passed := func(who string) entraauth.Check {
+		return entraauth.Check{Rule: "agent", Result: entraauth.ResultPassed, Actual: who}
+	}
+	failed := func(reason, who string) entraauth.Check {
+		return entraauth.Check{Rule: "agent", Result: entraauth.ResultFailed, Reason: reason, Actual: who}
+	}
+	through := "a person through agent " + a.agent.ClientID + ", blueprint " + a.blueprint.ClientID
+	alone := "agent " + a.agent.ClientID + " on its own, blueprint " + a.blueprint.ClientID
+	middle := "agent user " + a.agentUser.ObjectID + " of an unknown agent"
+	malformed := entraauth.Check{Rule: "agent claims", Result: entraauth.ResultFailed, Reason: "agent_claims_malformed", Actual: "xms_sub_fct: expected decimal numbers between spaces"}
+	for _, of := range []struct {
+		policy entraauth.Policy
+		want   map[string]entraauth.Check
+	}{
+		{entraauth.Policy{}, map[string]entraauth.Check{
+			"person":        passed("no agent"),
+			"no claims":     passed("unknown: the token lacks xms_sub_fct, an optional claim of the API's registration"),
+			"through agent": passed(through),
+			"unproven":      passed("a person through agent " + agentID + " (or its agent user: the token lacks xms_sub_fct)"),
+			"agent":         failed("agent_not_accepted", alone),
+			"middle tier":   failed("agent_user_not_accepted", middle),
+			"malformed":     malformed,
+		}},
+		{entraauth.Policy{PeopleOnly: true}, map[string]entraauth.Check{
+			"person":        passed("no agent"),
+			"through agent": failed("people_only", through),
+			"agent":         failed("people_only", alone),
+			"middle tier":   failed("people_only", middle),
+			"application":   failed("people_only", "app"),
+			"malformed":     malformed,
+		}},
+		{entraauth.Policy{Scopes: []string{"access_as_user"}, AppRoles: []string{"R"}, Agents: []string{otherTenant}, AgentUsers: []string{otherTenant}}, map[string]entraauth.Check{
+			"through agent": passed(through),
+			"agent":         failed("agent_not_accepted", alone),
+			"middle tier":   failed("agent_user_not_accepted", middle),
+		}},
 	} {
-		found := false
-		for _, got := range a.verifier.Explain(t.Context(), tokens[caller]).Checks {
-			if got.Rule == want.Rule {
-				found = true
+		a.start(t, func(o *entraauth.Options) { o.Policy = of.policy })
+		for caller, want := range of.want {
+			results := map[string]int{}
+			for _, got := range a.verifier.Explain(t.Context(), tokens[caller]).Checks {
+				results[got.Rule]++
 				got.Expected, got.Remedy = "", ""
-				if got != want {
-					t.Errorf("%s: got %+v, want %+v", caller, got, want)
+				if got.Rule == want.Rule && got != want {
+					t.Errorf("%+v, %s: got %+v, want %+v", of.policy, caller, got, want)
 				}
 			}
-		}
-		if !found {
-			t.Errorf("%s: the report has no rule %q", caller, want.Rule)
+			for rule, n := range results {
+				if n > 1 {
+					t.Errorf("%+v, %s: the report has %d results for %q, want one", of.policy, caller, n, rule)
+				}
+			}
+			if results[want.Rule] == 0 {
+				t.Errorf("%+v, %s: the report has no rule %q", of.policy, caller, want.Rule)
+			}
 		}
 	}
 }

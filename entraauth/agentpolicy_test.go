@@ -50,7 +50,7 @@ func TestAgentPolicies(t *testing.T) {
 		"people only": {
 			entraauth.Policy{PeopleOnly: true},
 			map[string]string{
-				"through agent": people, "through CIMD": people, "agent user": noAgentUser, "middle tier": noAgentUser, "agent": noAgent, "bare agent": noAgent,
+				"through agent": people, "through CIMD": people, "agent user": people, "middle tier": people, "agent": people, "bare agent": people,
 				"application": people,
 			},
 		},
@@ -117,6 +117,7 @@ func TestNamedAgentNeedsRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkReason(t, "claims from a service", entraauth.ClaimsRequiredError(id, `{"access_token":{}}`), "stronger_sign_in", false)
 	for name, row := range map[string]struct {
 		policy entraauth.Policy // of a tool
 		reason string
@@ -213,6 +214,36 @@ func TestAgentPolicyFaults(t *testing.T) {
 		}
 		if _, err := row.policy.Validated(); (err == nil) != row.valid {
 			t.Errorf("%s: Validated() = %v, want nil: %t", name, err, row.valid)
+		}
+	}
+}
+
+// Nobody signs in as an agent user, so what it lacks is refused without a challenge, whether its
+// client understands claims challenges or not.
+func TestAgentUsersAreNotChallenged(t *testing.T) {
+	t.Parallel()
+	for _, capable := range []bool{true, false} {
+		f := newFixture(t, func(o *entraauth.Options) { o.Policy = entraauth.Policy{AgentUsers: []string{otherTenant}} })
+		id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 2, func(h, c map[string]any) {
+			agentUser(f, h, c)
+			c["oid"], c["scp"] = otherTenant, "access_as_user"
+			if delete(c, "xms_cc"); capable {
+				c["xms_cc"] = []string{"cp1"}
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, refusal := range map[string]error{
+			"one of two scopes":  entraauth.Policy{Scopes: []string{"Files.Read", "access_as_user"}}.Check(id),
+			"any of two":         entraauth.Policy{AnyScope: []string{"Files.Read", "Mail.Read"}}.Check(id),
+			"a context":          entraauth.Policy{AuthContext: "c1"}.Check(id),
+			"Conditional Access": entraauth.ClaimsRequiredError(id, `{"access_token":{}}`),
+		} {
+			e, _ := errors.AsType[*entraauth.Error](refusal)
+			if e == nil || !errors.Is(e, entraauth.ErrNotPermitted) || e.Claims != "" || e.Expected == "" || e.Caller() != id || !strings.Contains(e.Remedy, "its agent must ask for a token") {
+				t.Errorf("%s, cp1 %t: got %v, want ErrNotPermitted without claims that says what the agent must ask for", name, capable, refusal)
+			}
 		}
 	}
 }

@@ -33,9 +33,9 @@ app     *      *        *      *            yes|azp | agent alone
 app     *      *        *      *            *       | application
 
 absent  none   13       *      sub|absent   *       | contradiction
-absent  none   13       *      *            yes|azp | contradiction
 absent  none   11       *      *            *       | agent alone
-absent  none   *        *      *            yes|azp | agent alone
+absent  none   absent|empty * *             yes|azp | agent alone
+absent  none   *        *      sub|absent   yes|azp | agent alone
 absent  none   *        11     sub|absent   *       | agent alone
 absent  none   *        *      sub|absent   *       | application
 
@@ -85,7 +85,7 @@ func who(row [6]string) string {
 // and the agent user accepts them.
 type verdict struct {
 	reason string // of every verifier
-	plain  string // of the verifier whose policy does not speak of agents
+	plain  string // of the verifier whose policy does not mention agents
 	people string // of the one that is for people only
 	role   entraauth.AgentRole
 	person bool
@@ -97,9 +97,9 @@ var verdicts = map[string]verdict{
 	"ID token":             {reason: "id_token"},
 	"no oid":               {reason: "oid_missing"},
 	"unclear":              {reason: "agent_unclear"},
-	"agent alone":          {plain: "agent_not_accepted", people: "agent_not_accepted", role: entraauth.AgentRoleAlone},
+	"agent alone":          {plain: "agent_not_accepted", people: "people_only", role: entraauth.AgentRoleAlone},
 	"application":          {people: "people_only"},
-	"agent user":           {plain: "agent_user_not_accepted", people: "agent_user_not_accepted", role: entraauth.AgentRoleUser},
+	"agent user":           {plain: "agent_user_not_accepted", people: "people_only", role: entraauth.AgentRoleUser},
 	"person through agent": {people: "people_only", role: entraauth.AgentRoleForPerson, person: true},
 	"person":               {person: true},
 }
@@ -226,7 +226,7 @@ func judgeTable(t *testing.T, rows []tableRow, verifiers map[string]*entraauth.V
 	return faults
 }
 
-// differs returns in what a verification differs from what the statement says, or "".
+// differs says how a verification differs from the statement, or returns "".
 func (row tableRow) differs(outcome string, want verdict, reason string, id *entraauth.Identity, err error) string {
 	if want.reason != "" {
 		reason = want.reason

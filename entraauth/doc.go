@@ -50,15 +50,15 @@
 // up: the verifier's, which is the scope access_as_user unless another is given, and
 // the endpoint's in its [BearerCheck]. An empty policy never means "anyone".
 // Applications are refused unless a policy names a role for them; a user's role is not
-// one. A scope counts for those that it implies, where [Options].ImpliedScopes says so.
+// one. A scope also counts as those that it implies ([Options].ImpliedScopes).
 //
 // # Agents
 //
 // Identities of Microsoft Entra Agent ID call in three ways: an agent on its own (an
 // app-only token), as an agent user (a token that looks like a person's), or for a person.
-// [Identity.Agent] tells which, and [Identity.IsPerson] says no for agent users. The
+// [Identity.Agent] tells which, and [Identity.IsPerson] is false for agent users. The
 // verifier's policy refuses the first two unless it names them; a person may act through
-// any agent, unless the policy is for [Policy].PeopleOnly.
+// any agent, unless [Policy].PeopleOnly is set.
 //
 //	claim            what it says
 //	xms_sub_fct      the subject: 11 is an agent, 13 an agent user; other numbers mean nothing here

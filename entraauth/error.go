@@ -158,11 +158,15 @@ func invalid(reason, expected, got, remedy string) *Error {
 // as a second factor: 401 insufficient_claims with the claims, a JSON object as
 // Entra's token endpoint or a protected service states it. If the caller's
 // client does not handle claims challenges ([Identity.HandlesClaims]), the error is
-// of kind [ErrNotPermitted], because that client would ask for the same token forever.
+// of kind [ErrNotPermitted], because that client would ask for the same token forever. So
+// is an agent's on its own, and an agent user's: nobody signs in as those.
 func ClaimsRequiredError(id *Identity, claims string) *Error {
 	e := &Error{Kind: ErrInsufficientClaims, Rule: "claims", Reason: strongerSignIn, Claims: claims,
 		Expected: "the sign-in that the challenge's claims describe", Remedy: "Sign in again with the claims of the challenge", caller: id}
-	if id == nil || !id.claimsCapable {
+	switch {
+	case id.isAgentUser():
+		return agentMustAsk("claims", strongerSignIn, "what the tenant's Conditional Access demands", "", id)
+	case id == nil || !id.mayStepUp():
 		e.Kind, e.Claims = ErrNotPermitted, ""
 		e.Remedy = "Sign in with a client that understands claims challenges; this one can't ask for it"
 	}
@@ -189,6 +193,9 @@ func invalidRequest(reason, expected, got string) *Error {
 }
 
 func missingScope(expected string, id *Identity) *Error {
+	if id.isAgentUser() {
+		return agentMustAsk("scope", scopeMissing, expected, strings.Join(id.scopes, " "), id)
+	}
 	return &Error{Kind: ErrInsufficientScope, Rule: "scope", Reason: scopeMissing,
 		Expected: expected, Actual: actual(strings.Join(id.scopes, " ")),
 		Remedy: "Ask for a new token with the scopes that the challenge names"}
@@ -196,6 +203,14 @@ func missingScope(expected string, id *Identity) *Error {
 
 func notPermitted(rule, reason, expected, got, remedy string) *Error {
 	return &Error{Kind: ErrNotPermitted, Rule: rule, Reason: reason, Expected: expected, Actual: actual(got), Remedy: remedy}
+}
+
+// agentMustAsk refuses an agent user that lacks something, without a challenge: nobody signs
+// in with such an account.
+func agentMustAsk(rule, reason, expected, got string, id *Identity) *Error {
+	e := notPermitted(rule, reason, expected, got, "The caller is an agent's user account, with which nobody signs in: its agent must ask for a token with what is expected")
+	e.caller = id
+	return e
 }
 
 func malformed(cause error) *Error {
@@ -298,7 +313,7 @@ var summaries = map[string]string{ //nolint:gosec // texts about tokens, no toke
 	objectIDMissing:      "Object id missing",
 	agentClaimsMalformed: "Claims about agents are malformed",
 	claimsContradict:     "Claims contradict each other",
-	agentUnclear:         "Person or agent user, the token does not say",
+	agentUnclear:         "Caller may be a person or an agent user",
 	agentNotAccepted:     "Agent not accepted",
 	agentUserNotAccepted: "Agent user not accepted",
 	peopleOnly:           "Only people without an agent are accepted",

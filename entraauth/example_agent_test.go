@@ -11,7 +11,7 @@ import (
 )
 
 // Who calls: a person, a person through an agent, or an agent. The API's registration asks for
-// the optional claims that tell.
+// the optional claims that identify agents.
 func ExampleIdentity_Agent() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
@@ -55,7 +55,7 @@ func ExampleIdentity_Agent() {
 	// app: agent alone, its ID: true, its blueprint's: true
 }
 
-// A tool that greets people. An agent user is a user, and no person.
+// A tool that greets people. An agent user is a user, not a person.
 func ExampleIdentity_IsPerson() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
@@ -116,8 +116,8 @@ func ExamplePolicy_agents() {
 		_ = verifier.Close()
 	}
 	// Output:
-	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. This server's operator lets it in by its application ID, not its blueprint's, in the policy's Agents
-	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. This server's operator lets it in by its application ID, not its blueprint's, in the policy's Agents
+	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. To let it in, this server's operator adds its application ID, not its blueprint's, to the policy's Agents, and grants it one of the AppRoles
+	// Agent not accepted: expected an agent that the policy names. The caller is an agent on its own. To let it in, this server's operator adds its application ID, not its blueprint's, to the policy's Agents, and grants it one of the AppRoles
 	// <nil>
 }
 

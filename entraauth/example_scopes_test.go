@@ -9,9 +9,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/entratest"
 )
 
-// Entra takes scopes for names. That whoever may write files may read them, the verifier
-// must be told. A token with the broader scope then passes wherever the narrower one is
-// needed, and challenges ask for no more than an operation needs.
+// To Entra, scopes are only names. Tell the verifier that whoever may write files may read
+// them: a token with the broader scope then passes wherever the narrower one is needed, and
+// challenges ask for no more than an operation needs.
 func ExampleOptions_impliedScopes() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()

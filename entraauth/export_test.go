@@ -25,8 +25,8 @@ func DisableRule(name string) (restore func()) {
 	return func() { rules = whole }
 }
 
-// AgentRules are functions that disable what decides about agents, one thing each, and
-// return how to put it back.
+// AgentRules are functions that each disable one decision about agents, and return a
+// function that restores it.
 func AgentRules() map[string]func() (restore func()) {
 	all := map[string]func() func(){}
 	for _, name := range []string{"agent claims", "agent"} {

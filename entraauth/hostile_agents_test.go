@@ -81,7 +81,7 @@ func agentTricks() []hostile {
 		{name: "11 and 13 as actor", change: but(throughAgent, "xms_act_fct", "13 11"), kind: bad, rule: "agent claims"},
 		{name: "13 as actor", change: but(throughAgent, "xms_act_fct", "13"), kind: bad, rule: "agent claims"},
 		{name: "13, no scope, like an application", change: but(appOnly, "xms_sub_fct", "13"), kind: bad, rule: "agent claims"},
-		{name: "13, no scope, the marker", version: 2, change: but(agentUser, "idtyp", nil, "scp", "/"), kind: bad, rule: "agent claims"},
+		{name: "13, no scope, the marker", version: 2, change: but(agentUser, "idtyp", nil, "scp", "/"), kind: entraauth.ErrNotPermitted, rule: "agent"},
 
 		{name: "agent on its own", change: agentAlone, kind: entraauth.ErrNotPermitted, rule: "agent"},
 		{name: "agent on its own, v2", version: 2, change: agentAlone, kind: entraauth.ErrNotPermitted, rule: "agent"},

@@ -134,6 +134,10 @@ func (id *Identity) IsPerson() bool {
 	return id.kind == KindUser && id.agent.Role != AgentRoleUser
 }
 
+func (id *Identity) isAgentUser() bool {
+	return id != nil && id.kind == KindUser && id.agent.Role == AgentRoleUser
+}
+
 // ObjectID returns the caller's object ID in its tenant (claim oid), a GUID. It
 // is empty for an application without service principal in the tenant.
 func (id *Identity) ObjectID() string { return id.objectID }
@@ -201,6 +205,9 @@ func (id *Identity) HasAuthContext(context string) bool {
 // HandlesClaims reports whether the client declares that it understands claims
 // challenges (claim xms_cc: cp1). Any other client would request the same token again.
 func (id *Identity) HandlesClaims() bool { return id.claimsCapable }
+
+// mayStepUp reports whether a claims challenge may help. An agent on its own signs nobody in.
+func (id *Identity) mayStepUp() bool { return id.claimsCapable && id.agent.Role != AgentRoleAlone }
 
 // Assertion returns the token for an On-Behalf-Of exchange by package obo:
 //

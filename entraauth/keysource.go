@@ -298,6 +298,7 @@ type provenance struct {
 	source *keySource
 	keyID  string
 	key    *signingKey
+	watch  *agentWatch // of the verifier
 }
 
 // isIn reports whether the tenant's set still has the key that signed the token.

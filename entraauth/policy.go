@@ -49,18 +49,19 @@ type Policy struct {
 	// agent identities that may call on their own. They need one of the AppRoles like any
 	// application, so in the verifier's policy Agents without AppRoles are an error. Without
 	// any, the verifier's policy refuses all agents on their own, and another policy adds
-	// nothing. Other callers are not its matter. Agents show only in tokens with the
-	// optional claims that [Agent] names.
+	// nothing. Other callers are not affected. Only tokens with the optional claims that
+	// [Agent] names identify agents.
 	Agents []string
 	// AgentUsers are the object IDs (claim oid) of the agent users that may call. They
-	// need what users need. Without any, the verifier's policy refuses all agent users,
+	// need what users need; what they lack is refused as [ErrNotPermitted], because nobody
+	// signs in with such an account: its agent asks for another token. Without any, the verifier's policy refuses all agent users,
 	// and another policy adds nothing.
 	AgentUsers []string
 	// PeopleOnly accepts only people who act through no agent: no applications, no agents,
 	// no agent users. By default a person may act through any agent. It locks out people
 	// whose client is an agent identity to Entra, among them clients that are registered
-	// by a client ID metadata document and local agents. It does not go with Agents,
-	// AgentUsers or AppRoles.
+	// by a client ID metadata document and local agents. It excludes Agents,
+	// AgentUsers and AppRoles.
 	PeopleOnly bool
 }
 
@@ -71,6 +72,9 @@ func (p Policy) Check(id *Identity) error {
 	if id == nil {
 		return noToken("")
 	}
+	if p.mentionsAgents() {
+		id.origin.watch.mention()
+	}
 	if err := p.check(id); err != nil {
 		err.caller = id
 		return err
@@ -78,12 +82,16 @@ func (p Policy) Check(id *Identity) error {
 	return nil
 }
 
-// check reports failures that a new token cannot fix first: a client that requests a
-// scope only to be refused again is worse off.
 func (p *Policy) check(id *Identity) *Error {
 	if err := p.checkAgent(id); err != nil {
 		return err
 	}
+	return p.checkRest(id)
+}
+
+// checkRest reports failures that a new token cannot fix first: a client that requests a
+// scope only to be refused again is worse off.
+func (p *Policy) checkRest(id *Identity) *Error {
 	isCaller := func(client string) bool { return strings.EqualFold(client, id.clientID) }
 	if len(p.Clients) > 0 && !slices.ContainsFunc(p.Clients, isCaller) {
 		return notPermitted("client", clientNotAllowed, "a client application on this server's allow-list",
@@ -141,8 +149,8 @@ func (p *Policy) checkNamed(id *Identity) *Error {
 // clientAuthNames describe a client by how it authenticated.
 var clientAuthNames = [...]string{"a public client", "a client with a secret or a certificate", "a client with a certificate"}
 
-// namesAgents reports whether what the policy says depends on who is an agent.
-func (p *Policy) namesAgents() bool { return len(p.Agents)+len(p.AgentUsers) > 0 || p.PeopleOnly }
+// mentionsAgents reports whether the policy depends on the claims about agents.
+func (p *Policy) mentionsAgents() bool { return len(p.Agents)+len(p.AgentUsers) > 0 || p.PeopleOnly }
 
 func (p *Policy) forUsers() bool {
 	return len(p.Scopes)+len(p.AnyScope)+len(p.UserRoles)+len(p.Groups) > 0
@@ -155,7 +163,7 @@ func (p *Policy) checkUser(id *Identity) *Error {
 	hasRole := func(role string) bool { return id.HasRole(KindUser, role) }
 	if len(p.UserRoles) > 0 && !slices.ContainsFunc(p.UserRoles, hasRole) {
 		return notPermitted("user role", userRoleMissing, "one of the roles "+strings.Join(p.UserRoles, " "),
-			strings.Join(id.roles, " "), "Ask an administrator to assign one to you, then sign in again")
+			showRoles(id), "Ask an administrator to assign one to you, then sign in again")
 	}
 	if err := p.checkGroups(id); err != nil {
 		return err
@@ -191,11 +199,15 @@ func (p *Policy) checkApp(id *Identity) *Error {
 	case slices.ContainsFunc(p.AppRoles, hasRole):
 		return nil
 	case len(p.AppRoles) > 0:
+		holder := "the application"
+		if id.agent.Role == AgentRoleAlone {
+			holder = "the agent identity"
+		}
 		return notPermitted("app role", appRoleMissing, "one of the roles "+strings.Join(p.AppRoles, " "),
-			strings.Join(id.roles, " "), "Ask an administrator to grant one to the application")
+			showRoles(id), "Ask an administrator to grant one to "+holder)
 	case p.forUsers() && id.agent.Role == AgentRoleAlone:
 		return notPermitted("kind of caller", appOnlyToken, "a user's delegated token", "app "+id.clientID,
-			"An agent on its own acts for no user; let it act for a person, or as its agent user")
+			"An agent on its own acts for no user; let it act for a person, or as its agent user. This server's operator can let it in by one of its roles, in the policy's AppRoles")
 	case p.forUsers():
 		return &Error{Kind: ErrInsufficientScope, Rule: "kind of caller", Reason: appOnlyToken,
 			Expected: "a user's delegated token", Actual: "app " + actual(id.clientID),
@@ -204,12 +216,22 @@ func (p *Policy) checkApp(id *Identity) *Error {
 	return nil
 }
 
+func showRoles(id *Identity) string {
+	if len(id.roles) == 0 {
+		return "no roles"
+	}
+	return strings.Join(id.roles, " ")
+}
+
 // stepUp returns a challenge for the authentication context, or the refusal of a client
 // that does not understand one.
 func (p *Policy) stepUp(id *Identity) *Error {
 	expected := "authentication context " + p.AuthContext
 	got := strings.Join(id.contexts, " ")
-	if !id.claimsCapable || id.kind == KindApp && id.agent.Role == AgentRoleAlone {
+	if id.isAgentUser() {
+		return agentMustAsk("authentication context", strongerSignIn, expected, got, id)
+	}
+	if !id.mayStepUp() {
 		return notPermitted("authentication context", strongerSignIn, expected, got,
 			"Sign in with a client that understands claims challenges; this one can't ask for it")
 	}

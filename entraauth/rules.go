@@ -262,7 +262,7 @@ func showProof(*Verifier, *candidate) (expected, actual string) {
 	return "a bearer token", "a bearer token"
 }
 
-// checkAgentClaims wants claims about agents that can be read and that go together.
+// checkAgentClaims refuses claims about agents that are malformed or contradict each other.
 func checkAgentClaims(_ context.Context, _ *Verifier, t *candidate) *Error {
 	if err := t.claims.agentFault; err != nil {
 		return invalid(agentClaimsMalformed, "xms_sub_fct and xms_act_fct to be decimal numbers between spaces, and xms_par_app_azp a GUID",
@@ -277,7 +277,7 @@ func checkAgentClaims(_ context.Context, _ *Verifier, t *candidate) *Error {
 }
 
 func showAgentClaims(_ *Verifier, t *candidate) (expected, actual string) {
-	return "claims that go together", t.claims.describeKind()
+	return "claims that don't contradict each other", t.claims.describeKind()
 }
 
 // checkKind tells an access token from an ID token: both have this API as audience.
@@ -296,7 +296,10 @@ func checkKind(_ context.Context, v *Verifier, t *candidate) *Error {
 }
 
 func showKind(_ *Verifier, t *candidate) (expected, actual string) {
-	return "an access token", "an access token, of a " + t.caller().kind.String()
+	if t.caller().kind == KindApp {
+		return "an access token", "an access token, of an application"
+	}
+	return "an access token", "an access token, of a user"
 }
 
 // checkSigningKey finds the key that the token names, if need be in a newer key set.
@@ -353,13 +356,17 @@ func showObjectID(_ *Verifier, t *candidate) (expected, actual string) {
 	return "a GUID", t.claims.objectID
 }
 
-// checkAgent refuses agents that the policy does not name. A person may act through any.
+// checkAgent refuses agents that the policy does not name, and all but people if it is for
+// people only. A person may otherwise act through any agent.
 func checkAgent(_ context.Context, v *Verifier, t *candidate) *Error {
 	id := t.caller()
 	if t.claims.isUnclear() {
 		return id.agent.unclear() // and no caller: nobody knows who it is
 	}
-	err := v.policy.checkNamed(id)
+	err := v.policy.checkAgent(id)
+	if err == nil {
+		err = v.policy.checkNamed(id)
+	}
 	if err != nil {
 		err.caller = id
 	}
@@ -372,7 +379,7 @@ func showAgent(_ *Verifier, t *candidate) (expected, actual string) {
 
 func checkPolicy(_ context.Context, v *Verifier, t *candidate) *Error {
 	id := t.caller()
-	err := v.policy.check(id)
+	err := v.policy.checkRest(id)
 	if err != nil {
 		err.caller = id
 	}

@@ -15,18 +15,22 @@ type hierarchy map[string][]string
 
 // newHierarchy returns the hierarchy of [Options].ImpliedScopes, and reports its faults.
 func newHierarchy(implied map[string][]string, fault func(field string, err error)) hierarchy {
-	var h hierarchy
-	for _, broad := range slices.Sorted(maps.Keys(implied)) {
+	broader := slices.Sorted(maps.Keys(implied))
+	for _, broad := range broader {
 		checkImplied(broad, implied[broad], fault)
+	}
+	found := cycles(implied)
+	for _, cycle := range found {
+		fault("ImpliedScopes", fmt.Errorf("%s is a cycle, and no scope is broader than itself; remove one of them", strings.Join(cycle, " implies ")))
+	}
+	if len(implied) == 0 || len(found) > 0 {
+		return nil
+	}
+	h := make(hierarchy)
+	for _, broad := range broader {
 		for narrow := range reachable(implied, broad) {
-			if h == nil {
-				h = make(hierarchy)
-			}
 			h[narrow] = append(h[narrow], broad)
 		}
-	}
-	for _, cycle := range cycles(implied) {
-		fault("ImpliedScopes", fmt.Errorf("%s is a cycle, and no scope is broader than itself; remove one of them", strings.Join(cycle, " implies ")))
 	}
 	return h
 }
@@ -52,26 +56,35 @@ func checkImplied(broad string, narrower []string, fault func(field string, err 
 // reachable returns the scopes that a scope implies, in one step or more.
 func reachable(implied map[string][]string, broad string) map[string]bool {
 	found := make(map[string]bool)
-	for next := implied[broad]; len(next) > 0; {
-		scope := next[0]
-		if next = next[1:]; !found[scope] {
-			found[scope] = true
-			next = slices.Concat(next, implied[scope])
+	next := []string{broad}
+	for len(next) > 0 {
+		last := len(next) - 1
+		scope := next[last]
+		next = next[:last]
+		for _, narrow := range implied[scope] {
+			if !found[narrow] {
+				found[narrow] = true
+				next = append(next, narrow)
+			}
 		}
 	}
 	return found
 }
 
-// cycles returns a cycle for each entry that closes one, with its first scope repeated at
-// its end. A scope that implies itself is a fault of its own.
+// cycles returns cycles that share no scope, with the first scope repeated at the end: where
+// many overlap, one is enough to see why. A scope that implies itself is a fault of its own.
 func cycles(implied map[string][]string) (found [][]string) {
-	done := make(map[string]bool)
+	done, told := make(map[string]bool), make(map[string]bool)
 	var path []string
 	var visit func(scope string)
 	visit = func(scope string) {
 		if i := slices.Index(path, scope); i >= 0 {
-			if i < len(path)-1 {
+			isTold := func(scope string) bool { return told[scope] }
+			if i < len(path)-1 && !slices.ContainsFunc(path[i:], isTold) {
 				found = append(found, append(slices.Clone(path[i:]), scope))
+				for _, scope := range path[i:] {
+					told[scope] = true
+				}
 			}
 			return
 		}
@@ -111,22 +124,22 @@ func (h hierarchy) implies(scope string, others []string) bool {
 	return slices.ContainsFunc(others, func(other string) bool { return slices.Contains(h[other], scope) })
 }
 
-// A scopeNeed is what one policy wants of scopes: all of some, and one of others.
+// A scopeNeed is what one policy requires: all scopes of one list, and one of another.
 type scopeNeed struct{ all, oneOf []string }
 
-// spares reports whether the need is still met if the scope leaves the set. The set has all
-// that its members imply.
+// spares reports whether the need is still met without the scope. The set has all that its
+// members imply.
 func (n *scopeNeed) spares(set []string, scope string) bool {
 	remains := func(other string) bool { return other != scope && slices.Contains(set, other) }
 	return !slices.Contains(n.all, scope) && (!slices.Contains(n.oneOf, scope) || slices.ContainsFunc(n.oneOf, remains))
 }
 
-// narrowest returns scopes that meet all needs, such that neither a part of them nor
-// narrower ones do, in the order in which the needs name them. Of alternatives it takes the
-// narrowest, or the first of several.
+// narrowest returns scopes that meet all needs, in the order in which the needs name them.
+// Neither a part of them nor narrower ones would do. Of alternatives it takes the narrowest,
+// or the first of several.
 //
 // The set always has all that its members imply. So it is the least possible when none of
-// those at its top, which no other implies, can be missed.
+// those at its top, which no other implies, can be left out.
 func (h hierarchy) narrowest(needs []scopeNeed) []string {
 	var set, wanted []string
 	for _, n := range needs {

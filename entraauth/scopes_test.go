@@ -2,6 +2,7 @@ package entraauth_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -211,5 +212,36 @@ func TestNarrowestScopesInChallenges(t *testing.T) {
 	refuse.ServeHTTP(refused, request)
 	if got, want := scopeOf(refused.Header().Get("WWW-Authenticate")), resource+"/Mail.Read "+resource+"/Files.ReadWrite"; got != want {
 		t.Errorf("the challenge of several policies: scope %q, want %q", got, want)
+	}
+}
+
+// A large hierarchy costs the start little, and its cycles don't flood the error.
+func TestLargeHierarchies(t *testing.T) {
+	t.Parallel()
+	const n, width = 400, 20
+	layers, tangle := map[string][]string{}, map[string][]string{}
+	for i := range n {
+		for j := range width {
+			layers[fmt.Sprint("s", i)] = append(layers[fmt.Sprint("s", i)], fmt.Sprint("s", (i/width+1)*width+j))
+		}
+		for j := range 100 {
+			if a, b := fmt.Sprint("t", i%100), fmt.Sprint("t", j); a != b && i < 100 {
+				tangle[a] = append(tangle[a], b)
+			}
+		}
+	}
+	f := newFixture(t, func(o *entraauth.Options) { o.ImpliedScopes = layers })
+	id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 1, func(_, c map[string]any) { c["scp"] = "access_as_user s0" }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scope, want := range map[string]bool{"s0": true, "s1": false, "s20": true, "s419": true, "S20": false, "access_as_user": true} {
+		if got := id.HasScope(scope); got != want {
+			t.Errorf("HasScope(%q) = %t, want %t", scope, got, want)
+		}
+	}
+	_, err = entraauth.NewVerifier(f.tenant.ID(), f.api.ClientID, &entraauth.Options{ImpliedScopes: tangle})
+	if err == nil || strings.Count(err.Error(), "is a cycle") != 50 || len(err.Error()) > 16<<10 {
+		t.Errorf("a tangle of 100 scopes: %.200v, want one cycle for each scope that is in one", err)
 	}
 }

@@ -253,8 +253,8 @@ func both[T any](a, b reader[T]) reader[T] {
 	return func(into *T, value string) error { return errors.Join(a(into, value), b(into, value)) }
 }
 
-// aboutAgents reads a claim about agents. A fault is kept for the rule on them, which tells an
-// operator more than "not a well-formed JWT".
+// aboutAgents reads a claim about agents. A fault is kept for the rule "agent claims", which
+// tells an operator more than "not a well-formed JWT".
 func aboutAgents[V any](name string, read func(value string) (V, error), field func(*claims) *V) reader[claims] {
 	return func(c *claims, value string) error {
 		v, err := read(value)
@@ -323,15 +323,15 @@ func (c *claims) clientID() string {
 }
 
 // isApp reports whether the token is an application's own. Such a token names no
-// scope, and its subject is the application's object, if it has one at all, or an
-// agent. An ID token has no scopes either, but it names no application that requested
+// scope, and its subject is the application's object, if it has one at all, or an agent.
+// The marker shows that only while nothing else describes the subject. An ID token has no scopes either, but it names no application that requested
 // it, and its subject is a pseudonym of the user.
 func (c *claims) isApp() bool {
 	if c.kind != "" {
 		return c.kind == "app"
 	}
 	return !c.namesScope() && c.clientID() != "" &&
-		(c.objectID == "" || c.objectID == c.subject || c.subjectFacets.agent || c.blueprintID != "")
+		(c.objectID == "" || c.objectID == c.subject || c.subjectFacets.agent || c.blueprintID != "" && !c.subjectFacets.any)
 }
 
 // username returns the name that the user signs in with. It is mutable and

@@ -57,8 +57,7 @@ type Options struct {
 	Policy Policy
 	// ImpliedScopes are the scopes of this API that a broader one implies, as short names:
 	// {"Files.ReadWrite": {"Files.Read"}}. What is implied may imply further scopes. A
-	// cycle is an error. Entra knows no such hierarchy, and a server of MCP must account for
-	// it (2026-07-28, authorization, "Step-Up Authorization Flow"): wherever a scope is
+	// cycle is an error. Entra has no such hierarchy, but an MCP server must account for it (2026-07-28, authorization, "Step-Up Authorization Flow"): wherever a scope is
 	// needed, a token with a broader one passes, and challenges ask for the narrowest scopes
 	// that suffice. Defaults to none.
 	ImpliedScopes map[string][]string
@@ -88,7 +87,7 @@ type Verifier struct {
 	log     *slog.Logger
 	tokens  *tokenCache // nil if there is none
 	known   atomic.Pointer[knownHeader]
-	first   sample // of tokens, if the policy speaks of agents
+	agents  agentWatch
 }
 
 // NewVerifier returns a verifier for tokens of the tenant with the API as
@@ -139,6 +138,8 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 	if v.log == nil {
 		v.log = slog.Default()
 	}
+	v.agents.log = v.log
+	v.agents.mentioned.Store(v.policy.mentionsAgents())
 	if size := cmp.Or(o.TokenCache, defaultTokenCache); size > 0 {
 		v.tokens = newTokenCache(size, v.now)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 	"unsafe"
@@ -75,28 +74,20 @@ func (v *Verifier) judge(ctx context.Context, token string) (*candidate, error) 
 	}
 	for i := range rules {
 		if err := rules[i].run(ctx, v, t); err != nil {
+			if err.caller != nil { // the token is good
+				v.agents.warnUnproven(ctx, &t.claims)
+			}
 			return nil, err
 		}
 	}
-	t.caller().origin = provenance{t.source, t.header.kid, t.key}
+	v.agents.warnUnproven(ctx, &t.claims)
+	t.caller().origin = provenance{t.source, t.header.kid, t.key, &v.agents}
 	encoded, _, _ := strings.Cut(token, ".")
 	if known := v.known.Load(); known == nil || known.encoded != encoded {
 		v.known.Store(&knownHeader{strings.Clone(encoded), t.header})
 	}
-	v.watch(ctx, &t.claims)
+	v.agents.accepted(ctx, &t.claims)
 	return t, nil
-}
-
-// watch warns once if the policy speaks of agents and the first tokens that were accepted
-// lack the claims that show them.
-func (v *Verifier) watch(ctx context.Context, c *claims) {
-	if !v.policy.namesAgents() {
-		return
-	}
-	if missing := v.first.add(c); len(missing) > 0 {
-		v.log.LogAttrs(ctx, slog.LevelWarn, "the policy speaks of agents, but the tokens don't show them: add the optional claims "+optionalClaims+
-			" to the access tokens of the API's app registration (optionalClaims.accessToken)", slog.Any("missing", missing), slog.Int("tokens", sampleSize))
-	}
 }
 
 // decode decodes a token. It judges only the form.

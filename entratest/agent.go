@@ -24,7 +24,7 @@ func (t *Tenant) AddAgent(blueprint *App, name string) *App {
 	return t.register(newAgent(blueprint, name))
 }
 
-// newAgent returns an agent identity that no tenant has yet.
+// newAgent returns an agent identity that is in no tenant yet.
 func newAgent(blueprint *App, name string) *App {
 	id := newGUID()
 	return &App{ClientID: id, ObjectID: id, Name: name, AppIDURIs: []string{}, parent: blueprint}
@@ -68,7 +68,7 @@ func (a *App) mustTakeRedirects() {
 	}
 }
 
-// mustBeBlueprint panics for all else.
+// mustBeBlueprint panics unless the app is a blueprint.
 func (a *App) mustBeBlueprint(method string) {
 	if !a.blueprint {
 		panic(fmt.Sprintf("entratest: %s: %q is not a blueprint; see AddBlueprint", method, a.name()))

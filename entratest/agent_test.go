@@ -28,7 +28,7 @@ func (c *contoso) newAgents() *agents {
 	return a
 }
 
-// agentClaims are the optional claims that tell agents.
+// agentClaims are the optional claims that identify agents.
 var agentClaims = []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"}
 
 func TestClaimsAboutAgents(t *testing.T) {

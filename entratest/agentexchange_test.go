@@ -333,8 +333,8 @@ func TestRefusalsOfAgents(t *testing.T) {
 	}
 }
 
-// TestAgentsDoNotSignIn: neither agent identities and blueprints sign anyone in, nor do agent users
-// sign in themselves.
+// TestAgentsDoNotSignIn: agent identities and blueprints sign nobody in, and agent users can't sign
+// in themselves.
 func TestAgentsDoNotSignIn(t *testing.T) {
 	t.Parallel()
 	a := newAgents(t)

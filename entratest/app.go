@@ -37,7 +37,7 @@ type App struct {
 
 	// OptionalClaims are claims that access tokens for the app have only if its registration lists
 	// them: "idtyp" (with include_user_token), "email", "upn" (for v2 tokens; v1 tokens always have
-	// it), "xms_cc" (the client's capabilities, if it declares any), and those that tell agents:
+	// it), "xms_cc" (the client's capabilities, if it declares any), and those that identify agents:
 	// "xms_sub_fct", "xms_act_fct" and "xms_par_app_azp".
 	OptionalClaims []string
 
@@ -50,7 +50,7 @@ type App struct {
 	tenant        *Tenant
 	home          *App // where a multitenant app is registered; nil if it is here
 	blueprint     bool // it is an agent identity blueprint
-	parent        *App // the blueprint of an agent identity; nil for all else
+	parent        *App // the blueprint of an agent identity; nil for other apps
 	public        bool
 	secrets       []clientSecret
 	certificates  []appCertificate

@@ -28,7 +28,7 @@ var agentRoutes = []graphRoute{
 	{http.MethodDelete, "servicePrincipals/{}/" + agentType, mayDeleteAgent, (*graphCall).deleteAgent},
 }
 
-// An agentIdentity is an agent's service principal with what only such a one has.
+// An agentIdentity is the service principal of an agent, with the members that only agents have.
 type agentIdentity struct {
 	servicePrincipal
 	AgentIdentityBlueprintID string `json:"agentIdentityBlueprintId"` // the blueprint's client ID
@@ -52,7 +52,7 @@ func (c *graphCall) blueprint() (*App, *graphFault) {
 	return app, f
 }
 
-// notBlueprint refuses an application that is none. What Graph answers is unknown.
+// notBlueprint refuses an ordinary application. What Graph answers is unknown.
 func notBlueprint(name string) *graphFault {
 	return badRequest("The application '%s' is not of the type '%s'.", clip(name), blueprintType)
 }
@@ -89,7 +89,7 @@ func (c *graphCall) checkSponsors() *graphFault {
 	var sent struct {
 		Sponsors odata.List[string] `json:"sponsors@odata.bind"`
 	}
-	if f := c.readOnly(&sent); f != nil {
+	if f := c.readSome(&sent); f != nil {
 		return f
 	}
 	if len(sent.Sponsors) == 0 {

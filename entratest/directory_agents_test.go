@@ -83,7 +83,7 @@ func TestDirectoryAgents(t *testing.T) {
 	d.must(t, http.StatusNoContent, "DELETE", "directory/deletedItems/"+path[len("applications/"):], nil)
 }
 
-// What can't be, is refused.
+// Requests that Graph can't fulfill are refused.
 func TestDirectoryAgentRules(t *testing.T) {
 	t.Parallel()
 	d := agentDesk(t)

@@ -62,18 +62,18 @@ func (c *graphCall) read(entity any) *graphFault {
 	return nil
 }
 
-// readOnly reads those members of the request's body that the struct has.
-func (c *graphCall) readOnly(into any) *graphFault {
+// readSome reads the members of the request's body that the struct has, and ignores others.
+func (c *graphCall) readSome(into any) *graphFault {
 	if err := json.Unmarshal(c.body, into); err != nil {
 		return badRequest("Invalid value or property in the request.")
 	}
 	return nil
 }
 
-// A typed entity is more than its set says.
+// A typed entity has a type that is narrower than its set's.
 type typed interface{ odataType() string }
 
-// typeOf is the member @odata.type of such an entity.
+// typeOf returns the member @odata.type of such an entity.
 func typeOf(entity any) []odata.Member {
 	if e, ok := entity.(typed); ok && e.odataType() != "" {
 		return []odata.Member{{Name: "@odata.type", Value: "#" + e.odataType()}}

@@ -40,7 +40,7 @@ type inheritableRoles struct {
 	Roles odata.List[string] `json:"roles,omitempty"`
 }
 
-// described returns Graph's type and kind of permissions that are inherited; what is Scopes or Roles.
+// described returns Graph's type and kind of inherited permissions; what is "Scopes" or "Roles".
 func (h heritable) described(what string) (typeName, kind string, names []string) {
 	switch {
 	case h.all:

@@ -74,7 +74,7 @@ func ExampleTenant_AddAgent() {
 	// scopes: Files.Read actor: 3 9 11 subject: 3 6
 }
 
-// The callers that an API must tell apart, and the claims that it can tell them by.
+// The callers that an API must tell apart, and the claims that identify them.
 func ExampleTenant_AddAgentUser() {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()

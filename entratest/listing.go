@@ -11,6 +11,8 @@ type Registration struct {
 	Scopes    []string
 	Public    bool // has no secret
 	Microsoft bool // Microsoft's own, such as Azure Storage
+	Blueprint bool // of agent identities
+	Parent    *App // an agent identity's blueprint, or nil; itself for [Tenant.AddAgentClient]'s
 }
 
 // Registrations returns the apps that have a service principal in the tenant, in the order in which
@@ -23,7 +25,7 @@ func (t *Tenant) Registrations() []Registration {
 		if !a.entry.absent {
 			all = append(all, Registration{
 				App: a, ClientID: a.ClientID, Name: a.Name, AppIDURIs: slices.Clone(a.AppIDURIs), Scopes: slices.Clone(a.Scopes),
-				Public: a.public, Microsoft: a.microsoft,
+				Public: a.public, Microsoft: a.microsoft, Blueprint: a.blueprint, Parent: a.parent,
 			})
 		}
 	}

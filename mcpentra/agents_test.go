@@ -285,7 +285,7 @@ func TestAgentFaults(t *testing.T) {
 		"no agents":              {[]mcpentra.Option{mcpentra.WithExchanger(plain), mcpentra.WithAgent(none)}, "acts as no agent"},
 		"no function":            {[]mcpentra.Option{mcpentra.WithExchanger(agents)}, "add WithAgent"},
 		"nil":                    {[]mcpentra.Option{mcpentra.WithExchanger(agents), mcpentra.WithAgent(nil)}, "WithAgent: the function is nil"},
-		"two":                    {[]mcpentra.Option{mcpentra.WithExchanger(agents), mcpentra.WithAgent(none), mcpentra.WithAgent(none)}, "two functions"},
+		"two":                    {[]mcpentra.Option{mcpentra.WithExchanger(agents), mcpentra.WithAgent(none), mcpentra.WithAgent(none)}, "appears twice"},
 		"a function and no more": {[]mcpentra.Option{mcpentra.WithAgent(none), mcpentra.WithAllowedOrigins("x")}, "WithAllowedOrigins"},
 	} {
 		_, err := mcpentra.NewServer(resourceURL, x.verifier, c.options...)
@@ -293,4 +293,47 @@ func TestAgentFaults(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}
+}
+
+// Nobody consents in the name of an agent user: it signs in on no page, and whoever opened
+// one would consent for themselves. It is told what an administrator can do.
+func TestNoConsentPageForAgentUsers(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"2025-11-25", "2026-07-28"} {
+		w := consentWorld(t)
+		w.api.OptionalClaims = []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"}
+		agent := w.tenant.AddAgent(w.tenant.AddBlueprint("Agents"), "Agent")
+		user := w.tenant.AddAgentUser(agent, "agent@contoso.example", "Agent user")
+		v, err := entraauth.NewVerifier(w.tenant.ID(), w.api.ClientID, &entraauth.Options{
+			HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), Logger: w.logger(), Policy: entraauth.Policy{AgentUsers: []string{user.ObjectID}},
+		})
+		must(t, err)
+		t.Cleanup(func() { _ = v.Close() })
+		w.verifier = v
+		w.rebuild(t)
+		addWhoami(w)
+		pages := 0
+		asked := func(context.Context, string) string { pages++; return "decline" }
+		for name, token := range map[string]string{"agent user": w.tenant.Token(user, agent, w.api), "Alice": w.tenant.Token(w.alice, agent, w.api)} {
+			pages = 0
+			s := w.connectPerson(t, token, protocol, asked, func(string) {})
+			result, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "whoami"})
+			if name == "Alice" {
+				if pages+strings.Count(toText(result, err), "/authorize?") == 0 {
+					t.Errorf("%s, %s: %s, want a page to consent on", protocol, name, toText(result, err))
+				}
+				continue
+			}
+			if text := toText(result, err); pages > 0 || strings.Contains(text, "/authorize?") || !strings.Contains(text, "AADSTS65001") || !strings.Contains(text, "An administrator can consent for everybody at ") {
+				t.Errorf("%s, %s: %d pages and %s, want no page, and what an administrator can do", protocol, name, pages, text)
+			}
+		}
+	}
+}
+
+func toText(result *mcp.CallToolResult, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return result.Content[0].(*mcp.TextContent).Text
 }

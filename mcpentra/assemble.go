@@ -43,7 +43,7 @@ func (inv inventory) added(before inventory, method string) (names []string) {
 
 // assemble registers the tool sets, and returns all faults of the sets and of the
 // policies for them.
-func (c *config) assemble(server *mcp.Server, registry *registry, registered *catalog) error {
+func (c *config) assemble(v *entraauth.Verifier, server *mcp.Server, registry *registry, registered *catalog) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	here, there := mcp.NewInMemoryTransports()
@@ -89,7 +89,7 @@ func (c *config) assemble(server *mcp.Server, registry *registry, registered *ca
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
 	faults = append(faults, c.checkPatterns(holdings{before, shown.inventory(ctx, start)}))
-	faults = append(faults, c.checkActing(registry.acting))
+	faults = append(faults, c.checkActing(v, registry.acting))
 	return distinct(faults)
 }
 
@@ -116,11 +116,15 @@ func (*nobody) mayUse(*rpcMessage, string) bool               { return false }
 func (*nobody) resources(*rpcMessage) *toolset.ResourcePolicy { return nil }
 
 // checkActing returns a fault for each tool set that gets its credential from
-// [Credential] where neither the exchanger nor the server's own credential can get it a token.
-func (c *config) checkActing(sets []actingSet) error {
+// [Credential] where the exchanger can't get it a token. Applications alone need none.
+func (c *config) checkActing(v *entraauth.Verifier, sets []actingSet) error {
 	x := c.exchanger
-	if x == nil && c.serverCred != nil { // the server is for applications
+	if x == nil && c.serverCred != nil && v != nil && !letsUsersIn(v.Policy()) {
 		return nil
+	}
+	orApplications := ""
+	if c.serverCred != nil {
+		orApplications = ", or let in applications alone, by a policy of the verifier's that has AppRoles and nothing for users"
 	}
 	var faults []error
 	for _, set := range sets {
@@ -128,7 +132,7 @@ func (c *config) checkActing(sets []actingSet) error {
 			continue
 		}
 		if x == nil {
-			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), but the server has no exchanger; add WithExchanger(…)", set.name))
+			faults = append(faults, fmt.Errorf("%s: the set acts on behalf of its callers (mcpentra.Credential), but the server has no exchanger; add WithExchanger(…)%s", set.name, orApplications))
 			continue
 		}
 		allowed := x.Registration().Resources
@@ -139,6 +143,12 @@ func (c *config) checkActing(sets []actingSet) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// letsUsersIn reports whether users may pass the verifier's policy: one that has only AppRoles is
+// for applications.
+func letsUsersIn(p entraauth.Policy) bool {
+	return len(p.AppRoles) == 0 || len(p.Scopes)+len(p.AnyScope)+len(p.UserRoles)+len(p.Groups) > 0
 }
 
 // distinct joins the faults, each once: two tools with one name are found in two ways.

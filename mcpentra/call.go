@@ -247,8 +247,9 @@ type rpcMessage struct {
 	counted   bool     // against the limits
 	round     int      // how often the user has been asked for consent
 
-	actsAs atomic.Pointer[string] // the agent as which its tool acts for the caller; nil for none
-	lent   atomic.Bool            // its tool has the server's own credential
+	choosing sync.Once                   // of
+	actsAs   atomic.Pointer[actingAgent] // as which its tool acts for the caller; nil if it has not asked
+	lent     atomic.Bool                 // its tool has the server's own credential
 
 	result mcp.Result
 	err    error

@@ -45,24 +45,24 @@ func ExampleWithAgent() {
 		fmt.Println(err)
 		return
 	}
+	whose := mcpentra.Tool(&mcp.Tool{Name: "graph_token", Description: "Says who Graph would see."},
+		func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+			credential, err := mcpentra.Credential(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{graph + "/.default"}})
+			if err != nil {
+				return nil, nil, err
+			}
+			claims := jwt.MapClaims{}
+			_, _, err = jwt.NewParser().ParseUnverified(token.Token, claims)
+			text := fmt.Sprintf("Alice: %v, the sales agent: %v", claims["oid"] == alice.ObjectID, claims["appid"] == sales.ClientID)
+			return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, err
+		})
 	agents := map[string]string{alice.ObjectID: sales.ClientID} // in production: from a database
-	srv, err := mcpentra.NewServer("http://localhost:8000/mcp", verifier, mcpentra.WithLogger(quiet), mcpentra.WithExchanger(exchanger),
-		mcpentra.WithAgent(func(caller *entraauth.Identity) string { return agents[caller.ObjectID()] }),
-		mcpentra.WithTools(mcpentra.Tool(&mcp.Tool{Name: "graph_token", Description: "Says who Graph would see."},
-			func(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
-				credential, err := mcpentra.Credential(ctx)
-				if err != nil {
-					return nil, nil, err
-				}
-				token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{graph + "/.default"}})
-				if err != nil {
-					return nil, nil, err
-				}
-				claims := jwt.MapClaims{}
-				_, _, err = jwt.NewParser().ParseUnverified(token.Token, claims)
-				text := fmt.Sprintf("Alice: %v, the sales agent: %v", claims["oid"] == alice.ObjectID, claims["appid"] == sales.ClientID)
-				return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil, err
-			})))
+	srv, err := mcpentra.NewServer("http://localhost:8000/mcp", verifier, mcpentra.WithLogger(quiet), mcpentra.WithExchanger(exchanger), mcpentra.WithTools(whose),
+		mcpentra.WithAgent(func(caller *entraauth.Identity) string { return agents[caller.ObjectID()] }))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -110,12 +110,12 @@ func (f *failures) conclude(m *rpcMessage) {
 }
 
 // challengeOf returns the challenge for a token that Entra refused to exchange, or nil if
-// a new token does not help or the client can't get one.
+// a new token does not help or the client can't get one. An agent user's is a refusal.
 func challengeOf(id *entraauth.Identity, e *obo.Error) *entraauth.Error {
 	switch {
 	case errors.Is(e, obo.ErrAssertionExpired):
 		return entraauth.RevokedError(id)
-	case errors.Is(e, obo.ErrInteractionRequired) && e.Claims != "" && id.HandlesClaims():
+	case errors.Is(e, obo.ErrInteractionRequired) && e.Claims != "" && (id.HandlesClaims() || id.Agent().Role == entraauth.AgentRoleUser):
 		return entraauth.ClaimsRequiredError(id, e.Claims)
 	}
 	return nil

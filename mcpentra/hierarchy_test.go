@@ -129,6 +129,13 @@ func TestHierarchyByKind(t *testing.T) {
 					t.Errorf("with %q: %d, challenge %q, want 403, %q\n%s", has, status, got, asks, body)
 				}
 			}
+			bare := w.bearer(map[string]any{"scp": "other"}) // not even the verifier's scope: all is asked for at once
+			if strings.HasPrefix(row.body, "[") {
+				bare["Mcp-Protocol-Version"] = "2025-03-26"
+			}
+			if status, answer, body := w.post(t, row.body, bare); status != 403 || strings.Join(w.challenged(t, answer.Get("WWW-Authenticate")), " ") != row.asks {
+				t.Errorf("without the verifier's scope: %d, challenge %q, want 403, %q\n%s", status, answer.Get("WWW-Authenticate"), row.asks, body)
+			}
 			for _, has := range append(row.pass, row.asks) {
 				if status, got, body := post(strings.Fields(has)...); status != 200 || strings.Contains(body, `"error"`) && !strings.Contains(name, "completion") {
 					t.Errorf("with %q: %d, challenge %q, want 200\n%s", has, status, got, body)

@@ -77,8 +77,8 @@ func (l *requestLog) served(m *rpcMessage) {
 	if m.caller != nil {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: m.caller.LogValue()})
 	}
-	if agent := m.actsAs.Load(); agent != nil {
-		attrs = append(attrs, slog.String("acts_as", *agent))
+	if agent := m.actsAs.Load(); agent != nil && agent.loggable {
+		attrs = append(attrs, slog.String("acts_as", agent.id))
 	}
 	if m.lent.Load() {
 		attrs = append(attrs, slog.String("credential", "server"))

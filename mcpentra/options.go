@@ -304,9 +304,8 @@ type appSettings interface {
 }
 
 // disagreements returns a fault for each setting in which the other, such as "exchanger",
-// differs from the verifier. Its users come from tenants that the option otherTenants
-// lists.
-func disagreements(verifier, other appSettings, name, otherTenants string) (faults []error) {
+// differs from the verifier. addTenants says how it acts for users of another tenant.
+func disagreements(verifier, other appSettings, name, addTenants string) (faults []error) {
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	app, authority := verifier.App()
 	otherApp, otherAuthority := other.App()
@@ -324,7 +323,7 @@ func disagreements(verifier, other appSettings, name, otherTenants string) (faul
 		case i == 0:
 			add("the %s is of the tenant %s, the verifier of %s; make both with the same tenant ID", name, tenants[0], tenant)
 		default:
-			add("the verifier accepts users of the tenant %s, for whom the %s does not act; add it to %s, or remove it from entraauth.Options.OtherTenants", tenant, name, otherTenants)
+			add("the verifier accepts users of the tenant %s, for whom the %s does not act; %s, or remove it from entraauth.Options.OtherTenants", tenant, name, addTenants)
 		}
 	}
 	return faults
@@ -337,11 +336,16 @@ func checkPairing(verifier *entraauth.Verifier, exchanger *obo.Exchanger) error 
 		return nil
 	}
 	v, x := verifier.Registration(), exchanger.Registration()
-	faults := disagreements(v, x, "exchanger", "obo.Options.OtherTenants")
+	addTenants, listTenants := "add it to obo.Options.OtherTenants", "list the tenants that it may act for in obo.Options.OtherTenants"
+	if len(x.Agents) > 0 {
+		addTenants = "agent identities belong to one tenant: make a server for it"
+		listTenants = "agent identities belong to one tenant: leave AcceptAnyOrganization out"
+	}
+	faults := disagreements(v, x, "exchanger", addTenants)
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if v.AnyTenant && len(x.Tenants) == 1 {
-		add("the verifier accepts users of any organization (AcceptAnyOrganization), but the exchanger acts only for those of %s; list the tenants that it may act for in obo.Options.OtherTenants",
-			x.Tenants[0])
+		add("the verifier accepts users of any organization (AcceptAnyOrganization), but the exchanger acts only for those of %s; %s",
+			x.Tenants[0], listTenants)
 	}
 	own := []string{v.ClientID, "api://" + v.ClientID}
 	for _, uri := range v.AppIDURIs {

@@ -74,14 +74,14 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 	given := c.log
 	c.log = slog.New(safelog.NewHandler(given.Handler()))
 	c.implementation = introduction(c.implementation, resource)
-	faults = append(faults, checkPairing(v, c.exchanger), c.checkAgents())
+	faults = append(faults, checkPairing(v, c.exchanger), c.checkAgents(), c.pairServerCredential(v))
 	server, err := newMCPServer(&c)
 	faults = append(faults, err)
 	registered := &catalog{}
 	server.AddReceivingMiddleware(registered.resolve) // innermost: sees what is registered
 	sets := newRegistry(&c.access, c.implementation)
 	toolset.Attend(server, sets)
-	err = attempt("WithTools", func() { faults = append(faults, c.assemble(server, sets, registered)) })
+	err = attempt("WithTools", func() { faults = append(faults, c.assemble(v, server, sets, registered)) })
 	faults = append(faults, err)
 	faults = append(faults, c.attach(resource, v, given))
 	if err := errors.Join(faults...); err != nil {

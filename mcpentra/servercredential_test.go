@@ -108,8 +108,9 @@ func (borrowers) ToolForResource(uri string) string {
 func lendingWorld(t *testing.T, opts ...mcpentra.Option) (*world, *operator) {
 	t.Helper()
 	own := &operator{}
-	w := newWorld(t, append(opts, mcpentra.WithTools(borrowers{}),
-		mcpentra.WithDangerousServerCredentialForApplications(own, []string{"ask*"}, []string{"note://own", "note://team/*"}))...)
+	w := newWorld(t)
+	w.options = append(opts, mcpentra.WithTools(borrowers{}),
+		mcpentra.WithDangerousServerCredentialForApplications(own, []string{"ask*"}, []string{"note://own", "note://team/*"}))
 	w.verifierAcceptsApps(t)
 	return w, own
 }
@@ -314,13 +315,14 @@ func TestServerCredentialErrors(t *testing.T) {
 	}
 }
 
-// A credential that nothing or nobody can use is found out at start.
+// A credential that nothing or nobody can use is reported at start.
 func TestServerCredentialFaults(t *testing.T) {
 	t.Parallel()
 	const option = "WithDangerousServerCredentialForApplications"
 	lend := mcpentra.WithDangerousServerCredentialForApplications
 	var none *operator
 	w := newWorld(t)
+	w.verifierAcceptsApps(t)
 	for name, c := range map[string]struct {
 		options []mcpentra.Option
 		want    []string // none if it is right
@@ -331,8 +333,8 @@ func TestServerCredentialFaults(t *testing.T) {
 		"a nil pointer":           {[]mcpentra.Option{lend(none, []string{"ask"}, nil)}, []string{"the credential is nil"}},
 		"nothing named":           {[]mcpentra.Option{lend(&operator{}, nil, nil)}, []string{"neither a tool nor a resource"}},
 		"empty lists":             {[]mcpentra.Option{lend(&operator{}, []string{}, []string{})}, []string{"neither a tool nor a resource"}},
-		"an empty list":           {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, []string{})}, []string{"there and empty"}},
-		"twice":                   {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, nil), lend(&operator{}, []string{"other"}, nil)}, []string{"there twice"}},
+		"an empty list":           {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, []string{})}, []string{"empty, not nil"}},
+		"twice":                   {[]mcpentra.Option{lend(&operator{}, []string{"ask"}, nil), lend(&operator{}, []string{"other"}, nil)}, []string{"appears twice"}},
 		"no such tool":            {[]mcpentra.Option{lend(&operator{}, []string{"ask", "asks"}, nil)}, []string{option + `("asks"): there is no such tool`}},
 		"no such resource":        {[]mcpentra.Option{lend(&operator{}, nil, []string{"blob://docs/*"})}, []string{option + `("blob://docs/*"): there is no such resource`}},
 		"patterns that mislead":   {[]mcpentra.Option{lend(&operator{}, []string{"as*k", ""}, []string{"own"})}, []string{"tools[0]", "tools[1]", "resources[0]"}},
@@ -368,5 +370,8 @@ func TestServerCredentialWithoutExchanger(t *testing.T) {
 		if _, _, body := w.post(t, callBody("ask"), c.header); !strings.Contains(body, c.want) {
 			t.Errorf("%s: got %s, want %q", name, body, c.want)
 		}
+	}
+	if _, _, body := w.post(t, callBody("other"), w.application("Other")); !strings.Contains(body, "needs a user") {
+		t.Errorf("an application at another tool: got %s, want that it needs a user", body)
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
-	"github.com/mcpentra/mcp-entra-go/entraauth/mcpauth"
 	"github.com/mcpentra/mcp-entra-go/internal/arguments"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/eventstore"
@@ -153,23 +152,6 @@ func (s *stages) checkHostAlone(next http.Handler) http.Handler {
 			s.refuser.reject(w, r, rejectionOf(why), why.Attrs...)
 			return
 		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// bearerCheck refuses requests without a valid token, and notes the caller of others.
-func (s *stages) bearerCheck(next http.Handler) http.Handler {
-	check := &entraauth.BearerCheck{
-		ResourceMetadata: s.refuser.metadataURL, AuthorizationEndpoint: s.refuser.authorizeURL, WriteBody: mcpauth.WriteBody,
-		OnRefusal: func(r *http.Request, status int, e *entraauth.Error) { s.log.denied(r, status, e, nil) },
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, err := s.verifier.FromRequest(r)
-		if err != nil {
-			s.verifier.Refuse(w, r, check, err)
-			return
-		}
-		callOf(r.Context()).caller = id
 		next.ServeHTTP(w, r)
 	})
 }

@@ -288,6 +288,7 @@ func TestAgentFaults(t *testing.T) {
 		want string
 	}{
 		"no GUID":                   {obo.Options{Agents: []string{agentA, "my-agent"}}, "Options.Agents[1]"},
+		"an empty list":             {obo.Options{Agents: []string{}}, "Options.Agents: the list is empty"},
 		"empty":                     {obo.Options{Agents: []string{""}}, "Options.Agents[0]"},
 		"the blueprint":             {obo.Options{Agents: []string{strings.ToLower(someAppID)}}, "client ID"},
 		"the tenant":                {obo.Options{Agents: []string{strings.ToLower(someGUID)}}, "tenant ID"},
@@ -305,35 +306,41 @@ func TestAgentFaults(t *testing.T) {
 	}
 }
 
-// TestAgentAudience: the blueprint is who we are by configuration, and the token must be for it.
+// TestAgentAudience: the blueprint is who we are by configuration. A token that is certainly for
+// another app is refused here; a v1 token may have any App ID URI of the blueprint as audience, and
+// only Entra knows those.
 func TestAgentAudience(t *testing.T) {
 	t.Parallel()
 	entra := &agentEntra{}
 	x := entra.exchanger(t, nil)
 	app := strings.ToLower(someAppID)
+	number := 0
 	for audience, want := range map[string]bool{
-		app: true, "api://" + app: true, "API://" + strings.ToUpper(app): true,
-		"": false, agentA: false, "api://" + agentA: false, "https://" + app: false, "api://" + app + "/": false, "api://" + app + "/x": false,
-		app + " ": false, " " + app: false, app[:35]: false, app + "0": false, "api://contoso/mcp": false, "https://storage.azure.com": false,
+		app: true, "api://" + app: true, "API://" + strings.ToUpper(app): true, strings.ToUpper(app): true,
+		"api://contoso/mcp": true, "https://mcp.contoso.com": true, "api://" + app + "/": true, "api://" + someGUID + "/mcp": true,
+		"": true, "api://": true, app[:35]: true, "https://" + agentA: true,
+		agentA: false, "api://" + agentA: false, "API://" + strings.ToUpper(agentA): false, strings.ToUpper(agentB): false,
+		"00000003-0000-0000-c000-000000000000": false, "api://" + someGUID: false,
 	} {
 		entra.steps()
-		_, err := askWith(t, x.AgentCredential(tokenFor(1, audience), agentA), storageOptions)
+		number++
+		a := tokenFor(number, audience)
+		_, err := askWith(t, x.AgentCredential(a, agentA), storageOptions)
 		if (err == nil) != want {
-			t.Errorf("audience %q: GetToken = %v, want allowed: %t", audience, err, want)
+			t.Errorf("audience %q: GetToken = %v, want sent: %t", audience, err, want)
 		}
-		if want {
+		if !want {
+			if e := wantKind(t, err, obo.ErrMisconfigured); !strings.Contains(e.UserText(), app) {
+				t.Errorf("audience %q: the text is %q, want the blueprint's ID", audience, e.UserText())
+			}
+			entra.wantSteps(t, "audience "+audience, 0, 0)
 			continue
 		}
-		if e := wantKind(t, err, obo.ErrMisconfigured); !strings.Contains(e.UserText(), app) {
-			t.Errorf("audience %q: the text is %q, want the blueprint's ID", audience, e.UserText())
-		}
-		entra.wantSteps(t, "audience "+audience, 0, 0)
-	}
-	for _, aud := range []string{`["` + app + `"]`, `["` + app + `","x"]`, `null`, `{}`, `5`} {
-		payload := fmt.Sprintf(`{"aud":%s,"tid":"%s","oid":"%s","scp":"x","exp":%d}`, aud, someGUID, someGUID, time.Now().Add(time.Hour).Unix())
-		a := obo.NewAssertion("e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln")
-		if _, err := askWith(t, x.AgentCredential(a, agentA), storageOptions); !errors.Is(err, obo.ErrMisconfigured) {
-			t.Errorf("aud %s: GetToken = %v, want ErrMisconfigured", aud, err)
+		// Entra decides.
+		entra.refuse(false, 1, refusalOf(50013, "invalid_grant"))
+		_, err = askWith(t, x.AgentCredential(a, agentB), storageOptions)
+		if e := wantKind(t, err, obo.ErrMisconfigured); e.AADSTS != 50013 || !strings.Contains(e.UserText(), "App ID URI") {
+			t.Errorf("audience %q, refused by Entra: AADSTS%d %q, want 50013 and what the audience must be", audience, e.AADSTS, e.UserText())
 		}
 	}
 }

@@ -2,7 +2,6 @@ package obo
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"sync"
 	"time"
@@ -35,47 +34,85 @@ type agentAssertions struct {
 	refusals *refusals
 	// The exchanger has one authority, one tenant for agents and one blueprint, so the key is the
 	// agent's ID.
-	tokens *cache.Cache[string, secret.Text]
+	tokens *cache.Cache[string, agentAssertion]
+	// A first step that fails delays its own agent only, so it has a circuit of its own, by the agent's ID.
+	circuits map[string]*circuit
+	waiting  turns // the lines of users' exchanges as an agent, which wait for its first step
 
 	mu       sync.Mutex
+	number   uint64              // of the latest assertion
 	rejected map[string]rejected // by the agent's ID
+}
+
+// agentAssertion proves an agent. Two have different numbers, even if Entra issues the same text again.
+type agentAssertion struct {
+	text   secret.Text
+	number uint64
 }
 
 // rejected is an agent's assertion that Entra has rejected.
 type rejected struct {
-	sum [sha256.Size]byte
-	at  time.Time
+	number uint64
+	at     time.Time
 }
 
 func newAgentAssertions(s *sender, now func() time.Time, log *eventLog, r *refusals) *agentAssertions {
-	return &agentAssertions{
+	v := &agentAssertions{
 		sender: s, now: now, log: log, refusals: r,
-		tokens: cache.New[string, secret.Text](cache.Options{
+		tokens: cache.New[string, agentAssertion](cache.Options{
 			MaxBytes: uint64(len(s.app.agents)+1) * 2 * entrawire.MaxToken, LoadTimeout: agentTimeout, Now: now,
 		}),
+		circuits: map[string]*circuit{},
 		rejected: map[string]rejected{},
 	}
+	for id := range s.app.agents {
+		v.circuits[id] = &circuit{now: now, logger: log.operator.With("agent", id), tenantID: s.app.home.id}
+	}
+	return v
 }
 
 // redeem exchanges a user's token as the request's agent. If Entra rejects the agent's assertion,
-// it is replaced once.
-func (v *agentAssertions) redeem(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
+// it is replaced once. The second step is made in the user's turn, but no turn is taken to wait for the
+// first, which is nobody's: the user's other requests go on.
+func (v *agentAssertions) redeem(ctx context.Context, a attempt, inTurn func(context.Context, attempt, sendFunc) (*entrawire.Success, *Error)) (*entrawire.Success, *Error) {
 	for again := false; ; again = true {
-		assertion, e := v.get(ctx, a.request.agent)
+		assertion, e := v.wait(ctx, a)
 		if e != nil {
 			return nil, e
 		}
-		a.proof = clientcred.Assertion(assertion)
-		got, e := v.sender.insist(ctx, a)
-		if e == nil || again || !clientcred.Blames(e.AADSTS) || !v.replace(a.request.agent, assertion) {
+		a.proof = clientcred.Assertion(assertion.text)
+		got, e := inTurn(ctx, a, func(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
+			got, e := v.sender.insist(ctx, a)
+			if e != nil && !again && rejectsAssertion(e) && v.replace(a.request.agent, assertion) {
+				e.replaced = true
+			}
+			return got, e
+		})
+		if e == nil || !e.replaced {
 			return got, e
 		}
 	}
 }
 
+// wait returns the agent's assertion, for one of the user's exchanges.
+func (v *agentAssertions) wait(ctx context.Context, a attempt) (agentAssertion, *Error) {
+	who := a.caller + " as " + a.request.agent.id
+	l, e := v.waiting.join(who)
+	if e != nil {
+		return agentAssertion{}, e
+	}
+	defer v.waiting.leave(who, l)
+	assertion, e := v.get(ctx, a.request.agent)
+	if e != nil {
+		e = e.of(a.request)
+		e.first = true
+	}
+	return assertion, e
+}
+
 // get returns the agent's assertion. However many exchanges want it, it is requested once.
-func (v *agentAssertions) get(ctx context.Context, g *agent) (secret.Text, *Error) {
-	assertion, err := v.tokens.Get(ctx, g.id, func(ctx context.Context) (cache.Item[secret.Text], error) {
+func (v *agentAssertions) get(ctx context.Context, g *agent) (agentAssertion, *Error) {
+	assertion, err := v.tokens.Get(ctx, g.id, func(ctx context.Context) (cache.Item[agentAssertion], error) {
 		item, e := v.load(ctx, g)
 		if e != nil {
 			return item, e
@@ -87,60 +124,65 @@ func (v *agentAssertions) get(ctx context.Context, g *agent) (secret.Text, *Erro
 	}
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		return secret.Text{}, v.log.unexpected(ctx, err)
+		return agentAssertion{}, v.log.unexpected(ctx, err)
 	}
-	own := *e // each exchange completes its own
-	return secret.Text{}, &own
+	return agentAssertion{}, e
 }
 
 // replace drops the rejected assertion and reports whether the next one may be better.
-func (v *agentAssertions) replace(g *agent, assertion secret.Text) bool {
+func (v *agentAssertions) replace(g *agent, assertion agentAssertion) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	last, sum, now := v.rejected[g.id], secret.Sum(assertion), v.now()
+	last, now := v.rejected[g.id], v.now()
 	switch {
-	case last.sum == sum: // another exchange has already dropped it
+	case assertion.number <= last.number: // another exchange has already dropped it
 		return true
 	case lasts(last.at, replacePause, now):
 		return false
 	}
-	v.rejected[g.id] = rejected{sum, now}
+	v.rejected[g.id] = rejected{assertion.number, now}
 	v.tokens.Forget(g.id)
 	return true
 }
 
 // load is the first step. It is paced like a user's exchanges, with the agent as the user: all users'
 // exchanges wait for it, and each of them would otherwise repeat what Entra has just refused.
-func (v *agentAssertions) load(ctx context.Context, g *agent) (cache.Item[secret.Text], *Error) {
+func (v *agentAssertions) load(ctx context.Context, g *agent) (cache.Item[agentAssertion], *Error) {
 	who, key, home := "agent "+g.id, cacheKey{agent: g.number}, v.sender.app.home
 	begun, e := v.refusals.admit(who, key)
 	if e != nil {
-		return cache.Item[secret.Text]{}, e // it was logged the first time
+		return cache.Item[agentAssertion]{}, e
 	}
 	started := v.now()
-	got, e := v.sender.prove(ctx, attempt{tenant: home, caller: who, request: request{agent: g}, first: true})
+	r := request{agent: g}
+	got, e := v.sender.prove(ctx, attempt{tenant: home, circuit: v.circuits[g.id], caller: who, request: r, first: true})
 	if e != nil {
-		e.agent, e.first = g.id, true
+		e = e.of(r)
+		e.first = true
 	}
 	v.refusals.settle(who, key, begun, e)
 	if e != nil {
 		if errors.Is(e, ErrMisconfigured) { // else the exchanges that wait say it
 			v.log.failed(ctx, home, "", e)
 		}
-		return cache.Item[secret.Text]{}, e
+		return cache.Item[agentAssertion]{}, e
 	}
 	v.log.fixed(fault{tenant: home.id, agent: g.id, first: true}, "")
-	return assertionItem(got, started), nil
+	return v.item(got, started), nil
 }
 
-// assertionItem decides how long an agent's assertion is used, by this host's clock.
-func assertionItem(s *entrawire.Success, started time.Time) cache.Item[secret.Text] {
+// item numbers an agent's assertion and decides how long it is used, by this host's clock.
+func (v *agentAssertions) item(s *entrawire.Success, started time.Time) cache.Item[agentAssertion] {
+	v.mu.Lock()
+	v.number++
+	number := v.number
+	v.mu.Unlock()
 	refresh := max(s.Lifetime-refreshAhead, s.Lifetime/2)
 	if s.RefreshIn > 0 {
 		refresh = min(refresh, s.RefreshIn)
 	}
-	return cache.Item[secret.Text]{
-		Value:     secret.New(s.AccessToken),
+	return cache.Item[agentAssertion]{
+		Value:     agentAssertion{secret.New(s.AccessToken), number},
 		ExpiresAt: started.Add(s.Lifetime - min(agentMargin, s.Lifetime/4)),
 		RefreshAt: started.Add(refresh),
 		Size:      len(s.AccessToken),

@@ -28,14 +28,16 @@ func TestAgentsDontStorm(t *testing.T) {
 		{"one user", func(int) int { return 1 }, 1, 1},
 		{"50 users", func(i int) int { return i }, 1, 50},
 	} {
-		entra := &agentEntra{}
-		x := entra.exchanger(t, nil)
-		var wg sync.WaitGroup
-		for i := range 50 {
-			wg.Go(func() { _, _ = askAs(t, x, test.users(i), agentA) })
-		}
-		wg.Wait()
-		entra.wantSteps(t, test.name, test.first, test.second)
+		synctest.Test(t, func(t *testing.T) { // in which users' tokens stay the same
+			entra := &agentEntra{}
+			x := entra.exchanger(t, nil)
+			var wg sync.WaitGroup
+			for i := range 50 {
+				wg.Go(func() { _, _ = askAs(t, x, test.users(i), agentA) })
+			}
+			wg.Wait()
+			entra.wantSteps(t, test.name, test.first, test.second)
+		})
 	}
 }
 
@@ -104,13 +106,17 @@ func TestAssertionIsReplacedOnce(t *testing.T) {
 	t.Parallel()
 	for code, replaced := range map[int]bool{
 		700213: true, 700211: true, 7002138: true, 700024: true, 700027: true, 700023: true, 70021: true, 50012: true,
-		65001: false, 50013: false, 500133: false, 50076: false, 53003: false, 700016: false, 82014: false, 82001: false, 90033: false,
+		0: true, 82998: true, 82999: false, 650052: false, 65001: false, 50013: false, 500133: false, 50076: false, 53003: false, 700016: false, 82014: false, 82001: false, 90033: false,
 	} {
 		entra := &agentEntra{}
 		x := entra.exchanger(t, nil)
 		mustAsk(t, x, 1, agentA)
 		entra.steps()
-		entra.refuse(false, 1, refusalOf(code, "invalid_grant"))
+		oauthError := "invalid_grant"
+		if code == 0 || code == 82998 || code == 650052 {
+			oauthError = "invalid_client"
+		}
+		entra.refuse(false, 1, refusalOf(code, oauthError))
 		_, err := askAs(t, x, 2, agentA)
 		if (err == nil) != replaced {
 			t.Errorf("AADSTS%d: GetToken = %v, want success: %t", code, err, replaced)
@@ -121,6 +127,27 @@ func TestAssertionIsReplacedOnce(t *testing.T) {
 			entra.wantSteps(t, "not replaced", 0, 1)
 		}
 	}
+}
+
+// TestSameAssertionAgain: an assertion that Entra issues again in the same words is another one.
+func TestSameAssertionAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		entra := &agentEntra{answer: func(form url.Values) answer {
+			if isFirst(form) {
+				return tokenAnswer("vouched."+form.Get("fmi_path"), 3900)
+			}
+			return refusalOf(700024, "invalid_client")
+		}}
+		x := entra.exchanger(t, nil)
+		_, _ = askAs(t, x, 1, agentA)
+		entra.wantSteps(t, "rejected", 2, 2)
+		_, _ = askAs(t, x, 2, agentA)
+		entra.wantSteps(t, "rejected again at once", 0, 1)
+		time.Sleep(31 * time.Second) //nolint:forbidigo // on the clock of testing/synctest
+		_, _ = askAs(t, x, 3, agentA)
+		entra.wantSteps(t, "rejected half a minute later", 1, 2)
+	})
 }
 
 // TestAssertionLives: by this host's clock, and renewed before it ends, in the background.

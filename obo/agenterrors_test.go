@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
@@ -43,6 +45,10 @@ func TestAgentErrors(t *testing.T) {
 		{"a disabled agent", false, body(7000112, "unauthorized_client", ""), obo.ErrMisconfigured, []string{"agent identity is disabled", agentA}, ""},
 		{"a policy", false, body(53003, "invalid_grant", ""), obo.ErrBlocked, []string{"Conditional Access"}, ""},
 		{"an unknown code", false, body(82999, "invalid_grant", ""), obo.ErrInteractionRequired, []string{"sign in again"}, ""},
+		{"an unknown code of the client's", false, body(82999, "invalid_client", ""), obo.ErrMisconfigured,
+			[]string{agentA, "child of the app " + app, tenant, "look the code up"}, "Certificates"},
+		{"an error of the client's alone", false, body(0, "invalid_client", ""), obo.ErrMisconfigured, []string{agentA, "child of the app " + app}, "Certificates"},
+		{"an agent that may not", false, body(82999, "unauthorized_client", ""), obo.ErrMisconfigured, []string{agentA, "child of the app " + app}, "app registration"},
 		{"busy", false, body(90024, "temporarily_unavailable", ""), obo.ErrUnavailable, []string{"try again"}, ""},
 
 		{"first: a wrong secret", true, body(7000215, "invalid_client", ""), obo.ErrMisconfigured, []string{"client secret is invalid"}, ""},
@@ -59,7 +65,7 @@ func TestAgentErrors(t *testing.T) {
 		{"first: a policy", true, body(53003, "invalid_grant", ""), obo.ErrBlocked, []string{"Conditional Access"}, ""},
 		{"first: a loop", true, body(50196, "invalid_client", ""), obo.ErrThrottled, []string{"wait"}, ""},
 		{"first: busy", true, body(90024, "temporarily_unavailable", ""), obo.ErrUnavailable, []string{"try again"}, ""},
-		{"first: another server", true, answer{status: http.StatusForbidden, body: "<html>"}, obo.ErrMisconfigured, nil, "sign in"},
+		{"first: another server", true, answer{status: http.StatusForbidden, body: "<html>"}, obo.ErrMisconfigured, []string{"something else than Entra ID answered", "proxy"}, "agent"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -93,6 +99,26 @@ func TestAgentErrors(t *testing.T) {
 	}
 }
 
+// TestAgentHasNoRegistration: no remedy for a refused agent points to a page of the portal that agents
+// don't have.
+func TestAgentHasNoRegistration(t *testing.T) {
+	t.Parallel()
+	for _, code := range append(obo.Codes(), 0, 82999) {
+		for _, oauthError := range []string{"invalid_grant", "invalid_client", "unauthorized_client", "invalid_request", ""} {
+			entra := &agentEntra{}
+			x := entra.exchanger(t, nil)
+			entra.refuse(false, -1, refusalOf(code, oauthError))
+			_, err := askAs(t, x, 1, agentA)
+			e := asError(t, err)
+			for _, page := range []string{"App registrations", "Certificates", "web app", "client secret", "Enterprise applications, the app,", "API permissions", "Options.Agents"} {
+				if text := e.UserText(); strings.Contains(text, page) {
+					t.Errorf("AADSTS%d %s: %q names %q, which no agent has", code, oauthError, text, page)
+				}
+			}
+		}
+	}
+}
+
 // TestAgentFaultsAreLoggedOnce: per cause, whatever other agents do.
 func TestAgentFaultsAreLoggedOnce(t *testing.T) {
 	t.Parallel()
@@ -117,6 +143,35 @@ func TestAgentFaultsAreLoggedOnce(t *testing.T) {
 	_, _ = askAs(t, x, 50, agentA)
 	if n := strings.Count(entra.text(), `"level":"ERROR"`); n != 2 {
 		t.Errorf("%d errors in the log after a success between, want 2:\n%s", n, entra.text())
+	}
+}
+
+// TestFirstStepFaultsAreLoggedOnce: a refusal of the first step is no resource's and no user's, whichever
+// code it has. It is logged again if it recurs after a success.
+func TestFirstStepFaultsAreLoggedOnce(t *testing.T) {
+	t.Parallel()
+	for _, a := range []answer{
+		refusalOf(82999, "invalid_grant"), refusalOf(700211, "invalid_client"), refusalOf(7000215, "invalid_client"),
+		refusalOf(50001, "invalid_grant"), {status: http.StatusForbidden, body: "<html>"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			entra := &agentEntra{}
+			x := entra.exchanger(t, withVault)
+			for round := 1; round <= 2; round++ {
+				entra.refuse(true, -1, a)
+				for user := range 3 {
+					_, _ = askAs(t, x, user, agentA)
+					_, _ = askWith(t, x.AgentCredential(blueprintToken(user), agentA), vaultOptions)
+				}
+				if n := strings.Count(entra.text(), `"level":"ERROR"`); n != round {
+					t.Errorf("%s: %d errors in the log, want %d:\n%s", a.body, n, round, entra.text())
+				}
+				entra.refuse(true, 0, answer{})
+				time.Sleep(3 * time.Second) //nolint:forbidigo // on the clock of testing/synctest
+				mustAsk(t, x, 10, agentA)
+				time.Sleep(2 * time.Hour) //nolint:forbidigo // on the clock of testing/synctest
+			}
+		})
 	}
 }
 

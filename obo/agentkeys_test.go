@@ -2,6 +2,7 @@ package obo_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -138,6 +139,54 @@ func TestAgentsShareNoAssertions(t *testing.T) {
 		}
 	}
 	entra.wantSteps(t, "four users of two agents", 2, 8)
+}
+
+// TestAgentsOfManyUsers: two replicas and one of the app itself, with 100 users and 5 agents at once.
+func TestAgentsOfManyUsers(t *testing.T) {
+	t.Parallel()
+	entra, store := &agentEntra{}, newMemoryStore()
+	var agents []string
+	for i := range 5 {
+		agents = append(agents, fmt.Sprintf("aaaaaaaa-1111-1111-1111-00000000000%d", i))
+	}
+	exchanger := func(list []string) *obo.Exchanger {
+		return entra.exchanger(t, func(o *obo.Options) {
+			o.Agents, o.Store, o.StoreKeys, o.DeclareCP1 = list, store, [][]byte{storeKey(1)}, true
+		})
+	}
+	replicas := []*obo.Exchanger{exchanger(agents), exchanger([]string{agents[4], agents[2], agents[0], agents[1], agents[3]})}
+	plain := exchanger(nil)
+	var wg sync.WaitGroup
+	want := func(c *obo.Credential, o policy.TokenRequestOptions, owner string) {
+		wg.Go(func() {
+			if token, err := askWith(t, c, o); err != nil || !strings.HasPrefix(token, "token."+strings.ToLower(owner)+".") {
+				t.Errorf("got %q, %v; want a token of %s", token, err, owner)
+			}
+		})
+	}
+	for user := range 100 {
+		a := blueprintToken(user)
+		for _, o := range agentRequests {
+			for _, agent := range agents {
+				for _, x := range replicas {
+					want(x.AgentCredential(a, agent), o, agent)
+				}
+			}
+			want(plain.Credential(a), o, someAppID)
+		}
+	}
+	wg.Wait()
+	entra.mu.Lock()
+	defer entra.mu.Unlock()
+	for _, form := range entra.forms {
+		owner := form.Get("client_id")
+		switch {
+		case isFirst(form) && (form.Has("assertion") || form.Has("claims")):
+			t.Error("a first step has something of a user")
+		case !isFirst(form) && owner != strings.ToLower(someAppID) && !strings.HasSuffix(form.Get("client_assertion"), "."+owner):
+			t.Errorf("%s was proved by %s", owner, form.Get("client_assertion"))
+		}
+	}
 }
 
 // TestAgentsShareNoStoredTokens: one store for exchangers that list the agents in other orders, and

@@ -68,6 +68,22 @@ func TestAgentOfTheTenant(t *testing.T) {
 	}
 }
 
+// TestAgentURIOfTheTenant: a v1 token has the App ID URI as audience, whichever it is.
+func TestAgentURIOfTheTenant(t *testing.T) {
+	t.Parallel()
+	w := newAgentWorld(t)
+	w.api.AccessTokenVersion, w.api.AppIDURIs = 1, []string{"api://contoso/agents"}
+	x := w.agents(clientauth.Secret(w.secret), w.a)
+	w.mustGet(w.as(x, w.alice, w.a))
+
+	other := w.tenant.AddBlueprint("Others' agents", "access_as_user")
+	other.AccessTokenVersion, other.AppIDURIs = 1, []string{"api://contoso/others"}
+	_, err := w.get(t.Context(), x.AgentCredential(obo.NewAssertion(w.tenant.Token(w.alice, w.client, other)), w.a.ClientID))
+	if e := wantKind(t, err, obo.ErrMisconfigured); e.AADSTS == 0 || !strings.Contains(e.UserText(), w.api.ClientID) {
+		t.Errorf("another app's URI: %v, want Entra's refusal and the blueprint's ID", e)
+	}
+}
+
 // TestAgentRefusalsOfTheTenant, of a tenant that refuses as Entra is documented to.
 func TestAgentRefusalsOfTheTenant(t *testing.T) {
 	t.Parallel()

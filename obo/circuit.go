@@ -26,7 +26,8 @@ const (
 // when requests keep failing because of the service (HTTP 5xx, no answer), whoever makes
 // them, or when several users are throttled; a single user, however often throttled,
 // doesn't open it. After a pause it lets one request through, the probe (half-open);
-// the answer closes the circuit or starts the next pause.
+// the answer closes the circuit or starts the next pause. Each agent's first step has a
+// circuit of its own.
 type circuit struct {
 	now      func() time.Time
 	logger   *slog.Logger
@@ -57,7 +58,7 @@ func (c *circuit) enter() (probe bool, open *Error) {
 		return true, nil
 	}
 	return false, &Error{
-		Kind: c.last.Kind, AADSTS: c.last.AADSTS, OAuthError: c.last.OAuthError, Resource: c.last.Resource,
+		Kind: c.last.Kind, AADSTS: c.last.AADSTS, OAuthError: c.last.OAuthError,
 		Problem:    "Entra ID keeps failing, so the server is not sending it requests at the moment",
 		Remedy:     "try again in a moment; if it persists, " + askOperator + "look at the first failures (" + serverLog + ")",
 		RetryAfter: min(max(c.until.Sub(now), time.Second), circuitMaxPause),

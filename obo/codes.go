@@ -28,8 +28,9 @@ const (
 	federated     = askOperator + "make issuer, subject and audience of the app's federated credential match the identity's exactly, including case: " +
 		certificates + ", Federated credentials"
 	otherIdentity = askOperator + "use a user-assigned managed identity of the app's own tenant"
-	addPrincipal  = askOperator + "have an administrator add the resource to the tenant (az ad sp create --id, with the resource's application ID), " +
-		"then consent to it under " + permissions
+	addPrincipal  = askOperator + "have an administrator add the resource to the tenant (az ad sp create --id, with the resource's application ID)"
+	addAndConsent = addPrincipal + ", then consent to it under " + permissions
+	lookUp        = ", and look the code up at https://login.microsoftonline.com/error"
 )
 
 const serverLog = "see the server's log"
@@ -137,6 +138,8 @@ var verdicts = map[int]verdict{
 	7002138: {ErrMisconfigured, "the subject of the app's federated credential differs in case", federated},
 	700222:  {ErrMisconfigured, "this identity's token can't be used as a federated credential", otherIdentity},
 	700229:  {ErrMisconfigured, "this identity's token can't be used as a federated credential", otherIdentity},
+	700231: {ErrMisconfigured, "the identity's token was itself issued for a federated credential, so it can't be one",
+		askOperator + "let the app itself trust the Kubernetes service account as a federated credential, and use clientauth.WorkloadIdentity in place of WorkloadManagedIdentity"},
 	700236:  {ErrMisconfigured, "this identity's token can't be used as a federated credential", otherIdentity},
 	700238:  {ErrMisconfigured, "this identity's token can't be used as a federated credential", otherIdentity},
 	5002741: {ErrMisconfigured, "the server's client assertion has several audiences", askOperator + "check the source of the client assertion: it must have one audience"},
@@ -161,13 +164,13 @@ var verdicts = map[int]verdict{
 	900432: {ErrMisconfigured, "the user's tenant and the app are in different clouds", askOperator + "check the tenant ID and the authority host"},
 
 	// The resource or the scope. Some come with invalid_client, although the credential is fine.
-	50001:  {ErrMisconfigured, "the tenant has no resource with this identifier, or it is disabled", addPrincipal},
+	50001:  {ErrMisconfigured, "the tenant has no resource with this identifier, or it is disabled", addAndConsent},
 	50146:  {ErrMisconfigured, "the resource's app registration needs its own signing key", askOperator + "have the resource's owner add a signing key to its app registration, or remove its claims mapping"},
 	501461: {ErrMisconfigured, "the resource's app maps claims, but its App ID URI has no verified domain", askOperator + "have the resource's owner use a URI with a verified domain, or its own signing key"},
 	65002:  {ErrMisconfigured, "the app is a Microsoft app that the resource has not authorized", askOperator + "use the organization's own app registration"},
 	65005:  {ErrMisconfigured, "the app registration doesn't list this resource among its API permissions", addPermission},
-	650051: {ErrMisconfigured, "the tenant has no usable service principal for the resource", addPrincipal},
-	650052: {ErrMisconfigured, "the tenant has no service principal for the resource, or no subscription to its service", addPrincipal},
+	650051: {ErrMisconfigured, "the tenant has no usable service principal for the resource", addAndConsent},
+	650052: {ErrMisconfigured, "the tenant has no service principal for the resource, or no subscription to its service", addAndConsent},
 	650054: {ErrMisconfigured, "the app registration lists a resource that no longer exists", askOperator + "remove it under " + permissions},
 	650056: {ErrMisconfigured, "the app registration lists no permission for this resource, or nobody has consented to it", addPermission},
 	650057: {ErrMisconfigured, "the app registration doesn't list this resource among its API permissions", addPermission},

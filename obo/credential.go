@@ -29,8 +29,9 @@ const challengeLife = 5 * time.Minute
 type Credential struct {
 	x *Exchanger
 	subject
-	agent *agent // nil if the exchanger has none, or not this one
-	named bool   // an agent is named
+	agent   *agent // nil if the exchanger has none, or not this one
+	agentID string // as the caller named it
+	named   bool   // an agent is named
 }
 
 var _ azcore.TokenCredential = (*Credential)(nil)
@@ -48,7 +49,7 @@ func (x *Exchanger) Credential(a Assertion) *Credential {
 // Options.Agents ([ErrAgentNotAllowed]). Choose the agent by what the server knows of the
 // user, never by what a client or a model says.
 func (x *Exchanger) AgentCredential(a Assertion, agentID string) *Credential {
-	return &Credential{x: x, subject: subjectOf(a), agent: x.agentOf(agentID), named: true}
+	return &Credential{x: x, subject: subjectOf(a), agent: x.agentOf(agentID), agentID: agentID, named: true}
 }
 
 // GetToken returns a token for the scopes, from the cache or by an exchange. The
@@ -122,7 +123,7 @@ func (c *Credential) check(o policy.TokenRequestOptions) (request, *Error) {
 		return request{}, refuse(ErrNoAssertion, "no user is signed in", "call as a signed-in user")
 	}
 	if c.agent == nil && (c.named || len(c.x.agents) > 0) {
-		return request{}, c.x.notAllowed(c.named)
+		return request{}, c.x.notAllowed(c.agentID, c.named)
 	}
 	if err := c.checkTenant(o.TenantID); err != nil {
 		return request{}, err

@@ -86,8 +86,10 @@ type Error struct {
 	proof    bool // the app's credential is to blame
 	service  bool // the service or the network is to blame, not the user or the app
 
-	agent string // that the exchange was for, if any
-	first bool   // it failed in its first step
+	agent    string // that the exchange was for, if any
+	first    bool   // it failed in its first step
+	replaced bool   // Entra rejected the agent's assertion, and there may be a better one
+	known    bool   // from an earlier request, which was logged
 }
 
 // refuse returns the error of a request that is not sent.

@@ -89,17 +89,7 @@ func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.I
 		}
 	}
 	caller := who.caller(s)
-	giveBack, e := x.turns.take(ctx, caller)
-	if e != nil {
-		return x.failed(ctx, who, r, e)
-	}
-	defer giveBack()
-	begun, refused := x.refusals.admit(caller, key)
-	if refused != nil {
-		return cache.Item[azcore.AccessToken]{}, refused // it was logged the first time
-	}
-	got, e := x.redeem(ctx, attempt{tenant: who.tenant, caller: caller, assertion: token, request: r})
-	x.refusals.settle(caller, key, begun, e)
+	got, e := x.redeem(ctx, key, attempt{tenant: who.tenant, circuit: who.tenant.circuit, caller: caller, assertion: token, request: r})
 	if e != nil {
 		return x.failed(ctx, who, r, e)
 	}
@@ -114,24 +104,43 @@ func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.I
 }
 
 // redeem exchanges a user's token as the app, or as the request's agent.
-func (x *Exchanger) redeem(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
-	if a.request.agent != nil {
-		return x.asAgents.redeem(ctx, a)
+func (x *Exchanger) redeem(ctx context.Context, key cacheKey, a attempt) (*entrawire.Success, *Error) {
+	if a.request.agent == nil {
+		return x.inTurn(ctx, key, a, x.sender.prove)
 	}
-	return x.sender.prove(ctx, a)
+	return x.asAgents.redeem(ctx, a, func(ctx context.Context, a attempt, send sendFunc) (*entrawire.Success, *Error) {
+		return x.inTurn(ctx, key, a, send)
+	})
 }
 
-// failed logs the failure and returns it.
+// inTurn sends a user's request in the user's turn, unless Entra has just refused it.
+func (x *Exchanger) inTurn(ctx context.Context, key cacheKey, a attempt, send sendFunc) (*entrawire.Success, *Error) {
+	giveBack, e := x.turns.take(ctx, a.caller)
+	if e != nil {
+		return nil, e
+	}
+	defer giveBack()
+	begun, e := x.refusals.admit(a.caller, key)
+	if e != nil {
+		return nil, e
+	}
+	got, e := send(ctx, a)
+	if e == nil || !e.replaced {
+		x.refusals.settle(a.caller, key, begun, e)
+	}
+	return got, e
+}
+
+// failed logs the failure, unless it is known, and returns it.
 func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error) (cache.Item[azcore.AccessToken], error) {
 	var e *Error
 	if !errors.As(err, &e) {
 		e = &Error{Kind: ErrUnavailable, Problem: "the exchange failed", cause: err}
 	}
-	if e.Resource == "" {
-		e.Resource = r.resource
+	e = e.of(r)
+	if !e.known {
+		x.log.failed(ctx, who.tenant, who.user, e)
 	}
-	e.agent = r.agentID()
-	x.log.failed(ctx, who.tenant, who.user, e)
 	return cache.Item[azcore.AccessToken]{}, e
 }
 

@@ -43,6 +43,9 @@ func Answer(x *Exchanger, status int, body []byte) *Error {
 	return x.explain(x.home, err, storageResource, storageResource+"/.default")
 }
 
+// Codes are the codes that this package knows.
+func Codes() []int { return slices.Sorted(maps.Keys(verdicts)) }
+
 // CodeTable is the table of the codes in docs/obo.md.
 func CodeTable() string {
 	var b strings.Builder

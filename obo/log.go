@@ -39,7 +39,7 @@ func faultOf(t *tenant, e *Error) fault {
 	f := fault{code: e.AADSTS, problem: e.Problem, first: e.first}
 	if t != nil && !e.proof {
 		f.tenant, f.agent = t.id, e.agent
-		if _, known := lookup(e.AADSTS); !known || blamesResource(e.AADSTS) {
+		if _, known := lookup(e.AADSTS); !e.first && (!known || blamesResource(e.AADSTS)) {
 			f.resource = e.Resource
 		}
 	}
@@ -60,8 +60,8 @@ func (l *eventLog) isNew(f fault, user string) bool {
 	return true
 }
 
-// fixed forgets the faults that can't exist any more after a success, which says where there is
-// none. An unknown code may concern a single user: another user's token proves nothing then.
+// fixed forgets the faults that can't exist any more after a success; good says what succeeded.
+// An unknown code may concern a single user: another user's token proves nothing then.
 func (l *eventLog) fixed(good fault, user string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,7 +88,8 @@ func (l *eventLog) exchanged(ctx context.Context, user string, r request, expire
 	l.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token", attrs...)
 }
 
-// unexpected explains, and logs, the error of a load that is no [*Error]: its context's, or a panic.
+// unexpected explains the error of a load that is not an [*Error]: its context's, or a panic,
+// which it logs.
 func (l *eventLog) unexpected(ctx context.Context, err error) *Error {
 	e := explainTransport(err, "")
 	if p, ok := errors.AsType[*cache.PanicError](err); ok {

@@ -59,7 +59,8 @@ type Options struct {
 	// Agents are the application IDs of the agent identities, children of the app, that
 	// the exchanger acts as: with [Exchanger.AgentCredential], and then never as the app itself.
 	// The app must be their blueprint (Microsoft Entra Agent ID). Agent identities belong
-	// to one tenant, so OtherTenants must be empty. Defaults to none.
+	// to one tenant, so OtherTenants must be empty. A list that is empty but not nil is an error.
+	// Defaults to none.
 	Agents []string
 	// MaxRetries is how often a request is retried after a transient failure:
 	// HTTP 429 and 5xx, Entra's transient codes, a lost connection. The pauses
@@ -128,6 +129,9 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		if authority.IsGUID(id) && strings.EqualFold(id, clientID) {
 			fault(field, fmt.Errorf("%s is the client ID; list tenant IDs", id))
 		}
+	}
+	if o.Agents != nil && len(o.Agents) == 0 { // such as a list from an empty variable
+		fault("Options.Agents", errors.New("the list is empty, so the exchanger would act as the app; name an agent, or leave it nil"))
 	}
 	for i := range o.Agents {
 		fault(fmt.Sprintf("Options.Agents[%d]", i), checkAgent(o.Agents, i, tenantID, clientID))

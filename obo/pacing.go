@@ -30,10 +30,9 @@ type line struct {
 
 // take waits for the user's turn. The caller must give it back.
 func (t *turns) take(ctx context.Context, user string) (giveBack func(), err *Error) {
-	l := t.join(user)
-	if l == nil {
-		return nil, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,
-			Problem: "too many requests for this user are waiting for Entra ID", Remedy: "wait, then try again"}
+	l, err := t.join(user)
+	if err != nil {
+		return nil, err
 	}
 	select {
 	case l.places <- struct{}{}:
@@ -45,8 +44,8 @@ func (t *turns) take(ctx context.Context, user string) (giveBack func(), err *Er
 	}
 }
 
-// join returns the user's line, or nil if it is full.
-func (t *turns) join(user string) *line {
+// join puts an exchange into the user's line, unless it is full. The caller must leave it.
+func (t *turns) join(user string) (*line, *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.users[user]
@@ -58,10 +57,11 @@ func (t *turns) join(user string) *line {
 		t.users[user] = l
 	}
 	if l.length >= maxLine {
-		return nil
+		return nil, &Error{Kind: ErrThrottled, RetryAfter: refusalLife,
+			Problem: "too many requests for this user are waiting for Entra ID", Remedy: "wait, then try again"}
 	}
 	l.length++
-	return l
+	return l, nil
 }
 
 func (t *turns) leave(user string, l *line) {
@@ -134,9 +134,19 @@ func newRefusals(now func() time.Time) *refusals {
 	return &refusals{now: now, histories: map[string]*history{}}
 }
 
-// admit returns an error if the request must not be sent, and else the moment, which the
-// caller must hand to settle.
-func (r *refusals) admit(user string, key cacheKey) (begun uint64, known *Error) {
+// admit returns an error, which is known, if the request must not be sent, and else the moment,
+// which the caller must hand to settle.
+func (r *refusals) admit(user string, key cacheKey) (begun uint64, e *Error) {
+	begun, e = r.recall(user, key)
+	if e == nil {
+		return begun, nil
+	}
+	known := *e
+	known.known = true
+	return 0, &known
+}
+
+func (r *refusals) recall(user string, key cacheKey) (begun uint64, known *Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h, now := r.histories[user], r.now()
@@ -172,8 +182,8 @@ func (r *refusals) void(h *history, old refusedRequest) bool {
 func (h *history) leftAlone(rest time.Duration) *Error {
 	e := h.later
 	return &Error{
-		Kind: e.Kind, AADSTS: e.AADSTS, OAuthError: e.OAuthError, Resource: e.Resource, CorrelationID: e.CorrelationID, TraceID: e.TraceID,
-		Problem: e.Problem + ", so the server is not sending it this user's requests at the moment", Remedy: e.Remedy,
+		Kind: e.Kind, AADSTS: e.AADSTS, OAuthError: e.OAuthError, CorrelationID: e.CorrelationID, TraceID: e.TraceID,
+		Problem: e.Problem + ", so the server is pausing requests like this one", Remedy: e.Remedy,
 		RetryAfter: max(rest, time.Second), cause: e.cause,
 	}
 }

@@ -1,6 +1,7 @@
 package obo
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -25,6 +26,14 @@ func (r request) agentID() string {
 		return ""
 	}
 	return r.agent.id
+}
+
+// of returns e as the error of the request r. It is a copy: e may be remembered, or another exchange's
+// too, so nothing of it changes.
+func (e *Error) of(r request) *Error {
+	own := *e
+	own.Resource, own.agent = cmp.Or(e.Resource, r.resource), r.agentID()
+	return &own
 }
 
 // usualRequests returns the requests for <resource>/.default, which nearly all are, by

@@ -71,9 +71,13 @@ func (s *sender) prove(ctx context.Context, a attempt) (*entrawire.Success, *Err
 	}
 }
 
+// sendFunc sends a request and returns its outcome: one of the two.
+type sendFunc func(context.Context, attempt) (*entrawire.Success, *Error)
+
 // attempt is what a token request consists of.
 type attempt struct {
 	tenant    *tenant
+	circuit   *circuit
 	caller    string // the user, for the circuit
 	proof     clientcred.Proof
 	assertion string // the user's token; none in an agent's first step
@@ -103,15 +107,15 @@ func (s *sender) insist(ctx context.Context, a attempt) (*entrawire.Success, *Er
 	}
 }
 
-// guarded sends a request unless the tenant's circuit is open.
+// guarded sends a request unless its circuit is open.
 func (s *sender) guarded(ctx context.Context, a attempt) (got *entrawire.Success, e *Error) {
-	probe, open := a.tenant.circuit.enter()
+	probe, open := a.circuit.enter()
 	if open != nil {
 		return nil, open
 	}
 	// Deferred, so that a transport's panic also ends the probe.
 	e = &Error{Kind: ErrUnavailable, Problem: "the request failed", service: true}
-	defer func() { a.tenant.circuit.leave(ctx, probe, a.caller, e) }()
+	defer func() { a.circuit.leave(ctx, probe, a.caller, e) }()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	got, e = s.send(ctx, a)

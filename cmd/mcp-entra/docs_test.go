@@ -23,6 +23,7 @@ var ranBy = map[string]string{
 	"go run ./examples/server":                                         "interop/way_test.go: TestWay",
 	"go run ./examples/server -demo":                                   "examples/server/demo_test.go: TestDemoOnce",
 	"go run ./examples/server -demo -proxy":                            "examples/server/demo_test.go: TestDemoProxy",
+	"go run ./examples/agent -demo":                                    "examples/agent/main_test.go: TestDemo",
 	"go run ./examples/server -explain < token.txt":                    "internal/explain/explain_test.go: TestExplain",
 	"go run ./examples/server -explain":                                "internal/explain/explain_test.go: TestExplain",
 	"go run ./examples/storage -demo":                                  "examples/storage/main_test.go: TestDemo",
@@ -32,9 +33,10 @@ var ranBy = map[string]string{
 	"cd examples/services && go test ./...":                            "Makefile: go test -race -vet=off ./... ./redisstore/... ./examples/services/...",
 	"cd interop && go test -run TestProxyConformance .":                "Makefile: cd interop && go test",
 	"cd interop && go test -v ./conformance":                           "Makefile: cd interop && go test",
-	`curl -H "Authorization: Bearer $(jq -r .key tenant.json)" http://127.0.0.1:8444/control/clock -d '{"advance": "2h"}'`:             "cmd/mcp-entra/internal/tenantcontrol/control_test.go: TestControl",
-	"claude mcp add --transport http --client-id CLIENT_ID --callback-port 8080 myserver https://mcp.example.com/mcp":                  "from its documentation, as docs/clients/claudecode.md says",
-	"npx @modelcontextprotocol/inspector --cli https://mcp.example.com/mcp --transport http --client-id CLIENT_ID --method tools/list": "interop/way_test.go: TestWay",
+	`curl -H "Authorization: Bearer $(jq -r .key tenant.json)" http://127.0.0.1:8444/control/clock -d '{"advance": "2h"}'`:                                                                                                               "cmd/mcp-entra/internal/tenantcontrol/control_test.go: TestControl",
+	"curl -s $AUTHORITY/oauth2/v2.0/token -d grant_type=client_credentials -d client_id=$PLANNER -d client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer -d client_assertion=$T1 -d scope=api://$FILES/.default": "cmd/mcp-entra/internal/tenantfile/agents_test.go: TestAgents",
+	"claude mcp add --transport http --client-id CLIENT_ID --callback-port 8080 myserver https://mcp.example.com/mcp":                                                                                                                    "from its documentation, as docs/clients/claudecode.md says",
+	"npx @modelcontextprotocol/inspector --cli https://mcp.example.com/mcp --transport http --client-id CLIENT_ID --method tools/list":                                                                                                   "interop/way_test.go: TestWay",
 }
 
 // pages are those that users follow.

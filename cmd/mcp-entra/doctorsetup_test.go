@@ -32,7 +32,7 @@ func TestDoctorAfterSetup(t *testing.T) {
 				args = append(args, "-agent", "files-agent", "-sponsor", s.tenant.AddUser("sponsor@example.com", "Sponsor").ObjectID)
 			}
 			s.must(exitOK, args...)
-			given := map[string]string{"PEOPLE_ONLY": "true"} // which needs the claims that tell agents
+			given := map[string]string{"PEOPLE_ONLY": "true"} // which needs the claims that identify agents
 			for _, m := range regexp.MustCompile(`(?m)^([A-Z_]+)=(.*)$`).FindAllStringSubmatch(string(readFile(t, env))+"\n"+string(readFile(t, secret)), -1) {
 				given[m[1]] = strings.Trim(m[2], `'"`)
 			}

@@ -100,7 +100,7 @@ func parseSetup(p *process, args []string) (setupFlags, error) {
 	set.StringVar(&f.spec.ManagedIdentity, "managed-identity", "", "the `client ID` of the managed identity that the API authenticates with (without a file)")
 	set.BoolVar(&f.spec.Secret, "secret", false, "authenticate the API with a client secret (without a file)")
 	set.StringVar(&f.spec.AuthProxy, "auth-proxy", "", "clients sign in through the server's authorization proxy, with the `application` api (the API's) or own (without a file)")
-	set.Func("agent", "the `name` of an agent identity as which the server acts for people; then the API's application is an agent identity blueprint; can be repeated (without a file)", appendTo(&f.spec.Agents))
+	set.Func("agent", "the `name` of an agent identity that the server acts as for people; then the API's application is an agent identity blueprint; can be repeated (without a file)", appendTo(&f.spec.Agents))
 	set.StringVar(&f.spec.Sponsor, "sponsor", "", "the object `ID` of the user who answers for the agents (without a file)")
 	set.StringVar(&f.spec.Adopt, "adopt", "", "use the existing application with this `client ID` as the API, instead of a new one")
 	set.StringVar(&f.spec.Tenant, "tenant", "", "the tenant's `ID` or domain; a sign-in to any other is refused")

@@ -208,7 +208,7 @@ func TestSetupAgentsRefused(t *testing.T) {
 		},
 		"an ordinary registration": {
 			before: func(s *stage) { s.must(exitOK, "apply", "-f", s.spec()) },
-			want:   []string{"is not an agent identity blueprint, and Entra converts none into one", "choose another name"},
+			want:   []string{"is not an agent identity blueprint, and Entra can't convert it", "choose another name"},
 		},
 		"enumerated permissions": {
 			before: func(s *stage) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// long is for CI: go test shall take no minute.
+// long is for CI: a plain go test must take less than a minute.
 var long = flag.Bool("long", false, "run the tests of setup disturbed at each of its writes, not at some of them")
 
 // setup, killed at writes of each mode and then run again, ends where it would have ended.

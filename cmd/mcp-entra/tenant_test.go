@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,6 +180,63 @@ func TestTenantFromFile(t *testing.T) {
 	code, stdout, stderr = start(t, nil, "tenant", "control", "-state", r.state(), "clock", `{"set": "2031-01-01T00:00:00Z"}`)
 	if code != exitOK || !strings.HasPrefix(stdout, `{"now":"2031-01-01T00:00:00`) {
 		t.Errorf("control clock = %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+// TestTenantShowsAgents: text, page and control endpoint tell blueprints, agents and agent users from others.
+func TestTenantShowsAgents(t *testing.T) {
+	t.Parallel()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tenant.yaml")
+	check(os.WriteFile(file, []byte(`
+tenants:
+- name: contoso
+  apps:
+  - {name: server, kind: blueprint, scopes: [access_as_user]}
+  - {name: helper, kind: agent, blueprint: server}
+  - {name: local, kind: agent-client, redirects: {desktop: [http://localhost]}}
+  - {name: files, scopes: [read]}
+  users: [{upn: alice@contoso.example}, {upn: helper@contoso.example, agent: helper}]
+`), 0o600))
+	r := startTenant(t, dir, file)
+	info := r.info(t).Tenants[0]
+	server, files, helper, local := info.Apps[0], info.Apps[1], info.Apps[2], info.Apps[3] // agents after their blueprints
+	if server.Kind != "blueprint" || helper.Kind != "agent" || helper.Parent != "server" || local.Kind != "agent" || local.Parent != "" || !local.Public || files.Kind != "" {
+		t.Errorf("control tenants: %+v", info.Apps)
+	}
+	if info.Users[0].Agent != "" || info.Users[1].Agent != "helper" {
+		t.Errorf("control tenants: %+v", info.Users)
+	}
+	for _, want := range []string{
+		"  blueprint  " + server.ClientID + "  server\n", "  agent      " + helper.ClientID + "  helper, agent identity of server\n",
+		"  client     " + local.ClientID + "  local, agent identity\n", "  app        " + files.ClientID + "  files\n",
+		"alice@contoso.example\n", "helper@contoso.example, agent user of helper\n",
+	} {
+		if !strings.Contains(r.output, want) {
+			t.Errorf("the output lacks %q:\n%s", want, r.output)
+		}
+	}
+	jar, err := cookiejar.New(nil)
+	check(err)
+	_, link, _ := strings.Cut(r.output, "\nPage      ")
+	link, _, _ = strings.Cut(link, "\n")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+	check(err)
+	response, err := (&http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	check(err)
+	defer func() { _ = response.Body.Close() }()
+	page, err := io.ReadAll(response.Body)
+	check(err)
+	for _, want := range []string{`server <span class="tag">blueprint</span>`, `helper <span class="tag">agent of server</span>`, `<span class="tag">agent user of helper</span>`} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
 	}
 }
 

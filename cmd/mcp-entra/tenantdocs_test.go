@@ -47,6 +47,12 @@ func TestTenantDocumentation(t *testing.T) {
 	if len(seen) < 12 {
 		t.Errorf("only %d commands were found: %v", len(seen), seen)
 	}
+	for _, block := range strings.Split(page, "```yaml\ntenants:")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		if _, err := tenantfile.Read([]byte("tenants:" + block)); err != nil {
+			t.Errorf("a file of docs/tenant.md: %v", err)
+		}
+	}
 	for _, key := range keysOf(reflect.TypeFor[tenantfile.Spec]()) {
 		if !strings.Contains(page, "`"+key+"`") && !strings.Contains(page, "`"+key+":") {
 			t.Errorf("docs/tenant.md lacks the key %s", key)

@@ -44,11 +44,20 @@ Stop it with Ctrl+C or SIGTERM; nothing is kept but the files named here.
 func writeTenant(b *strings.Builder, t *tenantcontrol.TenantInfo) {
 	fmt.Fprintf(b, "\nTenant %s\n  id         %s\n  authority  %s\n  issuer     %s\n", t.Name, t.ID, t.Authority, t.Issuer)
 	for _, a := range t.Apps {
-		kind := "app   "
-		if a.Public {
+		kind, note := "app", ""
+		switch {
+		case a.Public:
 			kind = "client"
+		case a.Kind != "":
+			kind = a.Kind
 		}
-		fmt.Fprintf(b, "  %s     %s  %s\n", kind, a.ClientID, a.Name)
+		switch {
+		case a.Parent != "":
+			note = ", agent identity of " + a.Parent
+		case a.Kind == "agent":
+			note = ", agent identity"
+		}
+		fmt.Fprintf(b, "  %-9s  %s  %s%s\n", kind, a.ClientID, a.Name, note)
 		for _, scope := range a.Scopes {
 			fmt.Fprintf(b, "               scope %s\n", scope)
 		}
@@ -66,6 +75,9 @@ func writeTenant(b *strings.Builder, t *tenantcontrol.TenantInfo) {
 		}
 		if u.Disabled {
 			note += ", disabled"
+		}
+		if u.Agent != "" {
+			note += ", agent user of " + u.Agent
 		}
 		fmt.Fprintf(b, "  user       %s  %s%s\n", u.ObjectID, u.UPN, note)
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-// TestMain is also other programs, by the name under which this one is started.
+// TestMain also runs other programs, by the name that this binary is started under.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "mcp-entra":

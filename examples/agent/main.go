@@ -15,13 +15,14 @@
 //
 //	ENTRA_APP_CLIENT_SECRET          a client secret of API_APP_ID, or
 //	AZURE_CLIENT_CERTIFICATE_PATH    a PEM or PFX file (password in AZURE_CLIENT_CERTIFICATE_PASSWORD), or
-//	UMI_CLIENT_ID                    the client ID of a managed identity that the blueprint trusts;
-//	                                 on AKS the platform adds AZURE_FEDERATED_TOKEN_FILE
+//	UMI_CLIENT_ID                    the client ID of a managed identity that the blueprint trusts, or
+//	AZURE_FEDERATED_TOKEN_FILE       the token of a Kubernetes service account that the blueprint trusts;
+//	                                 AKS sets it
 //
 // and takes, if set:
 //
 //	DOWNSTREAM_URL         what the tool reads, by default https://graph.microsoft.com/v1.0/me
-//	DOWNSTREAM_RESOURCE    the API that this belongs to, by default https://graph.microsoft.com
+//	DOWNSTREAM_RESOURCE    the API that the URL belongs to, by default https://graph.microsoft.com
 //	PUBLIC_URL             the origin that clients use, by default http://localhost:8000
 //	PORT                   by default 8000
 //	AZURE_AUTHORITY_HOST   another cloud, such as https://login.microsoftonline.us
@@ -142,8 +143,8 @@ func assemble(s settings, resourceURL string) (*mcpentra.Server, func(), error) 
 	return server, func() { _ = verifier.Close() }, nil
 }
 
-// ask reads from the downstream API with the caller's credential. Its errors, those of the exchange
-// and of the Azure SDK, it returns as they are.
+// ask reads from the downstream API with the caller's credential. It returns the errors of the
+// exchange and of the Azure SDK as they are.
 func (s *settings) ask(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 	credential, err := mcpentra.Credential(ctx)
 	if err != nil {
@@ -172,17 +173,16 @@ func (s *settings) ask(ctx context.Context, _ *mcp.CallToolRequest, _ struct{}) 
 
 // proof chooses how the blueprint authenticates to Entra.
 func proof(getenv func(string) string) clientauth.Method {
-	identity, projected := getenv("UMI_CLIENT_ID"), getenv("AZURE_FEDERATED_TOKEN_FILE")
-	switch file := getenv("AZURE_CLIENT_CERTIFICATE_PATH"); {
-	case file != "":
+	if file := getenv("AZURE_CLIENT_CERTIFICATE_PATH"); file != "" {
 		return clientauth.CertificateFile(file, getenv("AZURE_CLIENT_CERTIFICATE_PASSWORD"))
-	case identity != "" && projected != "":
-		return clientauth.WorkloadManagedIdentity(projected, identity)
-	case identity != "":
-		return clientauth.ManagedIdentity(identity)
-	default:
-		return clientauth.Secret(getenv("ENTRA_APP_CLIENT_SECRET"))
 	}
+	if file := getenv("AZURE_FEDERATED_TOKEN_FILE"); file != "" {
+		return clientauth.WorkloadIdentity(file)
+	}
+	if identity := getenv("UMI_CLIENT_ID"); identity != "" {
+		return clientauth.ManagedIdentity(identity)
+	}
+	return clientauth.Secret(getenv("ENTRA_APP_CLIENT_SECRET"))
 }
 
 // offline shows what the downstream API sees, on an in-process tenant.
@@ -257,7 +257,7 @@ func expensesAPI(tenant *entratest.Tenant, app *entratest.App) (*httptest.Server
 	}, nil
 }
 
-// askAs calls the tool as an MCP client does that has this token.
+// askAs calls the tool as an MCP client with this token does.
 func askAs(ctx context.Context, url, token string) (string, error) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()

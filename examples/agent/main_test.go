@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 	const sees = "    Expenses of alice@contoso.example. A person: true. The agent: {agent} (for person), of the blueprint {blueprint}.\n"
 	for _, want := range []string{
 		"AADSTS65001", "To fix this: an administrator must grant the delegated permissions for api://{id}",
-		"to the principal of the agent's blueprint {blueprint}, with these permissions inheritable, or to the agent identity {agent} itself",
+		"either to the principal of the agent's blueprint {blueprint}, and make them inheritable, or to the agent identity {agent} itself",
 		"after the grant to the blueprint:\n" + sees, "whose client is an agent itself:\n" + sees, "Agent user not accepted",
 	} {
 		if !strings.Contains(stdout, want) {
@@ -66,7 +66,7 @@ func TestFaults(t *testing.T) {
 		"a resource that is a URL": {map[string]string{"DOWNSTREAM_RESOURCE": "graph"}, 1, nil, []string{"Options.Resources[0]"}},
 		"no certificate":           {map[string]string{"AZURE_CLIENT_CERTIFICATE_PATH": "/no/such.pem"}, 1, nil, []string{"/no/such.pem"}},
 		"no identity":              {map[string]string{"UMI_CLIENT_ID": "x"}, 1, nil, []string{"managed identity's client ID"}},
-		"no identity on AKS":       {map[string]string{"UMI_CLIENT_ID": "x", "AZURE_FEDERATED_TOKEN_FILE": "/x"}, 1, nil, []string{"managed identity's client ID"}},
+		"a token file on AKS":      {map[string]string{"AZURE_FEDERATED_TOKEN_FILE": "/x"}, 1, nil, []string{"no port"}},
 		"no port":                  {map[string]string{}, 1, nil, []string{"no port"}},
 	} {
 		env := map[string]string{}

@@ -19,7 +19,7 @@
 //	ENTRA_APP_CLIENT_SECRET      how the app authenticates: a secret,
 //	UMI_CLIENT_ID                or a managed identity as federated credential, …
 //	TOOL_POLICIES                what callers of some tools need
-//	AGENT_ID                     the agent identity as which the server acts
+//	AGENT_ID                     the agent identity that the server acts as
 //	AUTH_PROXY                   true: clients sign in through the server
 //
 // README.md has all of them. Faults are reported at once, with remedies.

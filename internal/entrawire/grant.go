@@ -1,6 +1,7 @@
 package entrawire
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -70,14 +71,12 @@ func AgentOnBehalfOf(agents []string) Grant {
 
 // check says why a form, whose parameters stand once each, is not a request of the grant.
 func (g Grant) check(form url.Values) error {
-	want := maps.Clone(g.fixed)
-	if want == nil {
-		want = map[string]string{}
+	if form.Get("grant_type") != g.grantType {
+		return fmt.Errorf("not sent: a token request must have the grant_type %s", g.grantType)
 	}
-	want["grant_type"] = g.grantType
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if form.Get(name) != want[name] {
-			return fmt.Errorf("not sent: a token request must have the %s %s", name, want[name])
+	for _, name := range slices.Sorted(maps.Keys(g.fixed)) {
+		if form.Get(name) != g.fixed[name] {
+			return fmt.Errorf("not sent: a token request must have the %s %s", name, g.fixed[name])
 		}
 	}
 	for name, values := range g.oneOf {
@@ -89,7 +88,7 @@ func (g Grant) check(form url.Values) error {
 		return fmt.Errorf("not sent: a token request must have a %s", g.needs)
 	}
 	if g.proved && !hasOneProof(form) {
-		return fmt.Errorf("not sent: a token request must have either a client secret or a client assertion")
+		return errors.New("not sent: a token request must have either a client secret or a client assertion")
 	}
 	if g.scope != "" && !isOnlyScope(form.Get("scope"), g.scope) {
 		return fmt.Errorf("not sent: the token request's scope must be %s", g.scope)

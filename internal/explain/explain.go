@@ -191,12 +191,22 @@ func (r *Result) Print(w io.Writer) {
 		return
 	}
 	_, _ = fmt.Fprintln(w, "\nThe token is rejected:")
+	onItsOwn := false
 	for _, c := range r.Checks {
 		if c.Result == entraauth.ResultFailed {
 			_, _ = fmt.Fprintf(w, "  %s: %s (docs/troubleshooting.md#%s)\n", c.Reason, c.Remedy, c.Reason)
+			onItsOwn = onItsOwn || c.Rule == "kind of caller"
 		}
 	}
+	if onItsOwn {
+		_, _ = fmt.Fprintln(w, "\n"+otherPolicies)
+	}
 }
+
+// otherPolicies is for a caller that is refused as the example server refuses it: a policy in code
+// is not known here.
+const otherPolicies = "This is the example server's policy, which lets in no application and no agent on its own.\n" +
+	"Whether a server whose policy has AppRoles and Agents accepts the token, its own log says."
 
 // printable removes control characters from a token's value, which could affect the terminal.
 func printable(s string) string {

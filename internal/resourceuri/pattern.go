@@ -77,8 +77,8 @@ func (p *Pattern) MatchesURI(uri string) bool {
 	return !complete || p.Matches(all...)
 }
 
-// Names reports whether a URI pattern names the URI: by its canonical spelling, and in each reading
-// of it. It is for what a pattern allows, as MatchesURI is for what one restricts.
+// Names reports whether a URI pattern names the URI in its canonical spelling and in every reading
+// of it. Use it for what a pattern allows, and MatchesURI for what a pattern restricts.
 func (p *Pattern) Names(uri string) bool {
 	named, canonical := p.forms[0], Canonical(uri)
 	if canonical != named && (!p.prefix || !strings.HasPrefix(canonical, named)) {

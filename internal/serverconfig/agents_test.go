@@ -17,13 +17,17 @@ func TestAgents(t *testing.T) {
 		want      string
 		warnings  []string
 	}{
-		"none":           {with(), "", "{ [] false}", nil},
-		"acts as one":    {withOBO("AGENT_ID", testAgent), "", "{" + testAgent + " [] false}", nil},
-		"from the file":  {withOBO(), "AGENT_ID=" + testAgent + "\nPEOPLE_ONLY=on", "{" + testAgent + " [] true}", nil},
-		"agent users":    {with("AGENT_USERS", testAgent+" , "+testIdentity), "", "{ [" + testAgent + " " + testIdentity + "] false}", nil},
-		"people alone":   {with("PEOPLE_ONLY", "yes"), "", "{ [] true}", nil},
-		"not only":       {with("PEOPLE_ONLY", "off", "AGENT_USERS", testAgent), "", "{ [" + testAgent + "] false}", nil},
-		"no consent":     {withOBO("AGENT_ID", testAgent, "CONSENT_REDIRECT_URL", "https://mcp.example.com/consent/done", "STATE_KEYS", keyOf("a")), "", "{" + testAgent + " [] false}", []string{"CONSENT_REDIRECT_URL is not used", "STATE_KEYS is not used"}},
+		"none":          {with(), "", "{ [] false}", nil},
+		"acts as one":   {withOBO("AGENT_ID", testAgent), "", "{" + testAgent + " [] false}", nil},
+		"from the file": {withOBO(), "AGENT_ID=" + testAgent + "\nPEOPLE_ONLY=on", "{" + testAgent + " [] true}", nil},
+		"agent users":   {with("AGENT_USERS", testAgent+" , "+testIdentity), "", "{ [" + testAgent + " " + testIdentity + "] false}", nil},
+		"people alone":  {with("PEOPLE_ONLY", "yes"), "", "{ [] true}", nil},
+		"not only":      {with("PEOPLE_ONLY", "off", "AGENT_USERS", testAgent), "", "{ [" + testAgent + "] false}", nil},
+		"no consent":    {withOBO("AGENT_ID", testAgent, "CONSENT_REDIRECT_URL", "https://mcp.example.com/consent/done", "STATE_KEYS", keyOf("a")), "", "{" + testAgent + " [] false}", []string{"CONSENT_REDIRECT_URL is not used", "STATE_KEYS is not used"}},
+		"with a proxy of its own": {withOBO("AGENT_ID", testAgent, "AUTH_PROXY", "on", "AUTH_PROXY_KEYS", keyOf("a"), "AUTH_PROXY_CLIENT_ID", testIdentity, "AUTH_PROXY_CLIENT_SECRET", testSecret), "",
+			"{" + testAgent + " [] false}", nil},
+		"on AKS": {withOBO("AGENT_ID", testAgent, "ENTRA_APP_CLIENT_SECRET", "", "AZURE_FEDERATED_TOKEN_FILE", "/t", "UMI_CLIENT_ID", testIdentity), "",
+			"{" + testAgent + " [] false}", []string{"AADSTS700231"}},
 		"in other cases": {withOBO("AGENT_ID", strings.ToUpper(testAgent)), "", "{" + strings.ToUpper(testAgent) + " [] false}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,16 +58,25 @@ func TestAgentFaults(t *testing.T) {
 		variables  map[string]string
 		where, say string
 	}{
-		"by its name":            {withOBO("AGENT_ID", "my-agent"), "AGENT_ID", `"my-agent" is not a GUID`},
-		"a secret":               {withOBO("AGENT_ID", "Xy7~S3cr3tValue"), "AGENT_ID", "not a GUID"},
-		"two":                    {withOBO("AGENT_ID", testAgent+","+testIdentity), "AGENT_ID", "not a GUID"},
-		"the blueprint":          {withOBO("AGENT_ID", strings.ToUpper(testApp)), "AGENT_ID", "is the value of API_APP_ID, the blueprint"},
-		"the tenant":             {withOBO("AGENT_ID", testTenant), "AGENT_ID", "is the value of TENANT_ID"},
-		"acting for nobody":      {with("AGENT_ID", testAgent), "AGENT_ID", "USE_OBO_FLOW is off"},
-		"an agent user by name":  {with("AGENT_USERS", "agent@contoso.example"), "AGENT_USERS", "is not a GUID"},
-		"a gap":                  {with("AGENT_USERS", testAgent+",,"+testIdentity), "AGENT_USERS", "GUID"},
-		"the tenant as user":     {with("AGENT_USERS", testTenant), "AGENT_USERS", "has the value of TENANT_ID in it"},
-		"neither on nor off":     {with("PEOPLE_ONLY", "people"), "PEOPLE_ONLY", "is neither on"},
+		"by its name":           {withOBO("AGENT_ID", "my-agent"), "AGENT_ID", `"my-agent" is not a GUID`},
+		"a secret":              {withOBO("AGENT_ID", "Xy7~S3cr3tValue"), "AGENT_ID", "not a GUID"},
+		"two":                   {withOBO("AGENT_ID", testAgent+","+testIdentity), "AGENT_ID", "not a GUID"},
+		"the blueprint":         {withOBO("AGENT_ID", strings.ToUpper(testApp)), "AGENT_ID", "is the value of API_APP_ID, the blueprint"},
+		"the tenant":            {withOBO("AGENT_ID", testTenant), "AGENT_ID", "is the value of TENANT_ID"},
+		"acting for nobody":     {with("AGENT_ID", testAgent), "AGENT_ID", "USE_OBO_FLOW is off"},
+		"an agent user by name": {with("AGENT_USERS", "agent@contoso.example"), "AGENT_USERS", "is not a GUID"},
+		"a gap":                 {with("AGENT_USERS", testAgent+",,"+testIdentity), "AGENT_USERS", "GUID"},
+		"the tenant as user":    {with("AGENT_USERS", testTenant), "AGENT_USERS", "has the value of TENANT_ID in it"},
+		"neither on nor off":    {with("PEOPLE_ONLY", "people"), "PEOPLE_ONLY", "is neither on"},
+		"the agent as its user": {withOBO("AGENT_ID", testAgent, "AGENT_USERS", strings.ToUpper(testAgent)), "AGENT_USERS", "the value of AGENT_ID"},
+		"the app as user":       {with("AGENT_USERS", testApp), "AGENT_USERS", "the value of API_APP_ID"},
+		"the API signs in":      {withProxy("AGENT_ID", testAgent, "USE_OBO_FLOW", "true"), "AUTH_PROXY_CLIENT_ID", "API_APP_ID is the agent's blueprint, with which nobody can sign in"},
+		"the API, by its name": {withProxy("AGENT_ID", testAgent, "USE_OBO_FLOW", "true", "AUTH_PROXY_CLIENT_ID", strings.ToUpper(testApp)),
+			"AUTH_PROXY_CLIENT_ID", "with which nobody can sign in"},
+		"users consent for the agent": {withProxy("AGENT_ID", testAgent, "USE_OBO_FLOW", "true", "AUTH_PROXY_CLIENT_ID", testIdentity, "AUTH_PROXY_CLIENT_SECRET", testSecret,
+			"AUTH_PROXY_DOWNSTREAM", "https://graph.microsoft.com/User.Read", "AUTH_PROXY_COMBINED_CONSENT", "true"), "AUTH_PROXY_DOWNSTREAM", "only an administrator can consent for an agent"},
+		"the agent signs in": {withProxy("AGENT_ID", testAgent, "USE_OBO_FLOW", "true", "AUTH_PROXY_CLIENT_ID", testAgent, "AUTH_PROXY_CLIENT_SECRET", testSecret),
+			"AUTH_PROXY_CLIENT_ID", "an agent identity, with which nobody can sign in"},
 		"people and agent users": {with("PEOPLE_ONLY", "on", "AGENT_USERS", testAgent), "PEOPLE_ONLY", "AGENT_USERS lets agent users in"},
 	} {
 		t.Run(name, func(t *testing.T) {

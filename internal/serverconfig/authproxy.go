@@ -59,6 +59,10 @@ func (v *variables) readAuthProxy(c *Config) {
 		"List whole redirect URIs, comma separated, such as cursor://anysphere.cursor-mcp/oauth/callback")
 	p.Downstream = readEach(v, "AUTH_PROXY_DOWNSTREAM", asItIs(checkDownstream),
 		"List scopes in full, comma separated, such as "+StorageResource+"/user_impersonation")
+	if c.AgentID != "" && len(p.Downstream) > 0 {
+		v.fault("AUTH_PROXY_DOWNSTREAM", "names scopes to which users consent, and AGENT_ID is set: only an administrator can consent for an agent",
+			"Leave it and AUTH_PROXY_COMBINED_CONSENT out, and let an administrator grant the permissions to the agent's blueprint")
+	}
 	if p.CombinedConsent, _ = v.flag("AUTH_PROXY_COMBINED_CONSENT"); p.CombinedConsent && v.text("AUTH_PROXY_DOWNSTREAM") == "" {
 		v.fault("AUTH_PROXY_COMBINED_CONSENT", "is on, and AUTH_PROXY_DOWNSTREAM names no scope", "List the scopes there, or leave it out")
 	}
@@ -82,6 +86,14 @@ func (v *variables) readProxyApp(c *Config) {
 		}
 	}
 	own := strings.EqualFold(p.ClientID, c.APIAppID)
+	const remedy = "Set it to the ID of an app registration for the proxy alone, or leave AUTH_PROXY out"
+	switch {
+	case c.AgentID == "":
+	case own:
+		v.fault(id, "is not another app than API_APP_ID, and AGENT_ID is set: API_APP_ID is the agent's blueprint, with which nobody can sign in", remedy)
+	case strings.EqualFold(p.ClientID, c.AgentID):
+		v.fault(id, "is the value of AGENT_ID, an agent identity, with which nobody can sign in", remedy)
+	}
 	p.OwnProof = !own || v.text(proof) != ""
 	switch {
 	case v.text(proof) != "":

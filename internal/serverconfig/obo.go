@@ -37,7 +37,7 @@ func (v *variables) readOBO(c *Config) {
 // act on behalf of users. It only warns about the token file, which Kubernetes sets in each pod,
 // and about an empty USE_OBO_FLOW, which may be intentional.
 func (v *variables) wantFlow(c *Config) {
-	i := slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
+	i := v.proof()
 	if i < 0 {
 		return
 	}
@@ -87,9 +87,20 @@ func (v *variables) same(name, other, want, why string) {
 // proofs are the variables for how the app authenticates to Entra, by precedence.
 var proofs = []string{"ENTRA_APP_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "UMI_CLIENT_ID"}
 
+// proof returns which of the proofs is used; -1 if none is set.
+func (v *variables) proof() int {
+	return slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
+}
+
+// usesProof reports whether that is the proof that is used.
+func (v *variables) usesProof(name string) bool {
+	i := v.proof()
+	return i >= 0 && proofs[i] == name
+}
+
 // readMethod reads how the app authenticates to Entra. A secret takes precedence.
 func (v *variables) readMethod(c *Config) {
-	i := slices.IndexFunc(proofs, func(name string) bool { return v.text(name) != "" })
+	i := v.proof()
 	if i < 0 {
 		flag, alternative := "USE_OBO_FLOW", "USE_OBO_FLOW=false"
 		if !c.OBO {

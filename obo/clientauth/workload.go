@@ -23,7 +23,7 @@ import (
 // that the app registration trusts as a federated credential: on Kubernetes, the
 // projected token of a service account, whose path Azure's webhook puts into
 // AZURE_FEDERATED_TOKEN_FILE. If the federated credential belongs to a managed identity
-// instead of the app, use [WorkloadManagedIdentity].
+// instead of the app, see [WorkloadManagedIdentity].
 //
 // The file is read for each exchange, because the platform rewrites it. It need not
 // exist yet when the exchanger is made.
@@ -77,6 +77,10 @@ func readToken(file string) (string, error) {
 // identity with the given client ID, and the identity is one of the app. The projected
 // token is exchanged for the identity's token, which authenticates the app and is cached
 // until shortly before it expires.
+//
+// Users report that Entra refuses such a token with AADSTS700231, because it was itself
+// issued for a federated credential. If so, make the service account a federated credential
+// of the app, and use [WorkloadIdentity].
 //
 // The file is read whenever a new token of the identity is needed.
 func WorkloadManagedIdentity(file, clientID string) Method {

@@ -10,31 +10,31 @@ import (
 	"github.com/mcpentra/mcp-entra-go/cmd/mcp-entra/internal/graph"
 )
 
-// agentClaims are the optional claims without which agents can't be told.
+// agentClaims are the optional claims that identify agents.
 var agentClaims = []string{"xms_sub_fct", "xms_act_fct", "xms_par_app_azp", "idtyp"}
 
-// agents checks what agents need of the registration: the claims that tell them, and for a server that acts as agent
+// agents checks what agents need of the registration: the claims that identify them, and for a server that acts as agent
 // identities, that these are children of its blueprint and have consent.
 func (x *exam) agents(ctx context.Context) Result {
 	if !x.JudgesAgents && len(x.Agents) == 0 {
-		return notRun("no policy speaks of agents, and the server acts as none")
+		return notRun("no policy mentions agents, and the server acts as none")
 	}
 	if x.app == nil {
 		return x.like("registration")
 	}
 	var findings []Finding
 	if missing := x.missingClaims(); x.JudgesAgents && len(missing) > 0 {
-		findings = append(findings, Finding{Problem: "a policy speaks of agents, and tokens don't say who is one: an agent user passes for a person",
+		findings = append(findings, Finding{Problem: "a policy mentions agents, and tokens don't identify them: an agent user passes for a person",
 			Expected: "optional claims of access tokens: " + strings.Join(agentClaims, ", ") + " (with include_user_token)", Came: "without " + strings.Join(missing, ", "),
 			Remedy: "Add them to optionalClaims.accessToken in the registration's manifest, or run mcp-entra setup apply"})
 	}
 	if len(x.Agents) == 0 {
-		return judged(findings, "tokens say who is an agent")
+		return judged(findings, "tokens identify agents")
 	}
 	if !x.app.IsBlueprint() {
-		findings = append(findings, Finding{Problem: "the server is to act as agent identities, and its application is not their blueprint",
+		findings = append(findings, Finding{Problem: "the server is configured to act as agent identities, and its application is not their blueprint",
 			Expected: "an agent identity blueprint", Came: "an ordinary application",
-			Remedy: "Entra converts none into one: register a new one, with agents in mcp-entra setup's file, and set API_APP_ID to its client ID"})
+			Remedy: "Entra can't convert an application: register a blueprint, with agents in mcp-entra setup's file, and set API_APP_ID to its client ID"})
 		return judged(findings, "")
 	}
 	for _, id := range x.Agents {
@@ -54,7 +54,7 @@ func (x *exam) agents(ctx context.Context) Result {
 	return judged(missing, "agent identities of this blueprint: %s", strings.Join(x.Agents, ", "))
 }
 
-// missingClaims are those of agentClaims that the registration doesn't ask for.
+// missingClaims returns those of agentClaims that the registration doesn't ask for.
 func (x *exam) missingClaims() []string {
 	return slices.DeleteFunc(slices.Clone(agentClaims), func(name string) bool {
 		return slices.ContainsFunc(x.app.OptionalClaims.AccessToken, func(c graph.OptionalClaim) bool {
@@ -80,7 +80,7 @@ func (x *exam) agent(ctx context.Context, id string) (findings []Finding, unread
 		f.Problem, f.Came = "the agent identity "+id+" is no child of this blueprint, so Entra refuses its assertion", "a child of "+printable(agent.BlueprintID)
 		f.Remedy = "Use an agent identity of this blueprint, or set API_APP_ID to its own"
 	case agent.AccountEnabled != nil && !*agent.AccountEnabled:
-		f.Problem, f.Expected, f.Came, f.Remedy = "the agent identity "+id+" is disabled", "enabled", "disabled", "Enable it in the Microsoft Entra admin center (Agent ID), if it is to act again"
+		f.Problem, f.Expected, f.Came, f.Remedy = "the agent identity "+id+" is disabled", "enabled", "disabled", "Enable it in the Microsoft Entra admin center (Agent ID), if it may act again"
 	default:
 		return nil, nil
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
-// claimsOfAgents are the optional claims that tell agents.
+// claimsOfAgents are the optional claims that identify agents.
 var claimsOfAgents = []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"}
 
 // asAgent makes the server's application a blueprint, and the server act as its agent identity.
@@ -61,7 +61,7 @@ func TestAgentFaults(t *testing.T) {
 			w.facts.JudgesAgents, w.api.OptionalClaims = true, claimsOfAgents[:3]
 		}, "agents", []string{"without xms_par_app_azp\n"}},
 		"no blueprint": {func(_ *testing.T, w *world) { w.facts.Agents = []string{"a0000000-0000-4000-8000-000000000001"} }, "agents",
-			[]string{"an ordinary application", "register a new one", "not run  exchange              because agents failed"}},
+			[]string{"an ordinary application", "register a blueprint", "not run  exchange              because agents failed"}},
 		"no agent": {asAgent(func(w *world, _ *entratest.App) { w.facts.Agents = []string{"a0000000-0000-4000-8000-000000000001"} }), "agents",
 			[]string{"there is no agent identity a0000000-0000-4000-8000-000000000001"}},
 		"another service principal": {asAgent(func(w *world, _ *entratest.App) { w.facts.Agents = []string{w.client.ObjectID} }), "agents",

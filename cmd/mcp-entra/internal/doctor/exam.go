@@ -46,7 +46,7 @@ type Facts struct {
 	Resources []string          // that tokens are exchanged for
 
 	Agents       []string // agent identities that the server acts as; with OBO
-	JudgesAgents bool     // a policy speaks of agents
+	JudgesAgents bool     // a policy mentions agents
 
 	TokenFile  string // AZURE_FEDERATED_TOKEN_FILE, to say what is in it if it is refused
 	IdentityID string // UMI_CLIENT_ID, for the same

@@ -23,9 +23,9 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 	if c.AgentID != "" {
 		f.Agents = []string{c.AgentID}
 	}
-	f.JudgesAgents = speaksOfAgents(c.Policy())
+	f.JudgesAgents = mentionsAgents(c.Policy())
 	for _, p := range c.ToolPolicies {
-		f.JudgesAgents = f.JudgesAgents || speaksOfAgents(p.Policy)
+		f.JudgesAgents = f.JudgesAgents || mentionsAgents(p.Policy)
 	}
 	if c.AuthProxy != nil {
 		f.Issuer, f.ProxyClientID = c.Issuer("http://localhost:"+strconv.Itoa(c.Port)), c.AuthProxy.ClientID
@@ -53,8 +53,8 @@ func ReadFacts(c serverconfig.Config, faults []serverconfig.Fault, lookup func(s
 	return f
 }
 
-// speaksOfAgents reports whether a policy can tell agents only by tokens' optional claims.
-func speaksOfAgents(p entraauth.Policy) bool {
+// mentionsAgents reports whether a policy depends on the optional claims that identify agents.
+func mentionsAgents(p entraauth.Policy) bool {
 	return len(p.Agents)+len(p.AgentUsers) > 0 || p.PeopleOnly
 }
 

@@ -8,22 +8,19 @@ import (
 	"time"
 )
 
-// Blueprint, BlueprintPrincipal and AgentIdentity are the types of Microsoft Entra Agent ID. In paths, they stand
-// behind the object or collection that they narrow.
+// Blueprint, BlueprintPrincipal and AgentIdentity are the types of Microsoft Entra Agent ID. In paths, they follow
+// the object or collection that they narrow.
 const (
 	Blueprint          = "/microsoft.graph.agentIdentityBlueprint"
 	BlueprintPrincipal = "/microsoft.graph.agentIdentityBlueprintPrincipal"
 	Agent              = "/microsoft.graph.agentIdentity"
 )
 
-// The kinds of inheritable scopes.
-const (
-	EnumeratedScopes = "microsoft.graph.enumeratedScopes"
-	AllAllowedScopes = "microsoft.graph.allAllowedScopes"
-)
+// EnumeratedScopes is the type of inheritable scopes that are listed one by one.
+const EnumeratedScopes = "microsoft.graph.enumeratedScopes"
 
-// CodeNoBlueprintPrincipal refuses an agent identity whose blueprint has no principal (yet).
-const CodeNoBlueprintPrincipal = "AgentIdentity_AgentBlueprintPrincipalDoesNotExist"
+// codeNoBlueprintPrincipal refuses an agent identity whose blueprint has no principal (yet).
+const codeNoBlueprintPrincipal = "AgentIdentity_AgentBlueprintPrincipalDoesNotExist"
 
 // isType compares a value of @odata.type, which has a # in front in some answers.
 func isType(value, name string) bool {
@@ -63,7 +60,7 @@ func (c *Client) AgentIdentities(ctx context.Context, blueprintAppID string) ([]
 	return all, err
 }
 
-// InheritablePermissions lists a blueprint's.
+// InheritablePermissions lists the inheritable permissions of the blueprint with this object ID.
 func (c *Client) InheritablePermissions(ctx context.Context, blueprint string) ([]InheritablePermission, error) {
 	return list[InheritablePermission](ctx, c, "/applications/"+quote(blueprint)+Blueprint+"/inheritablePermissions")
 }

@@ -79,7 +79,7 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusNotFound && e.Code != ""
 }
 
-// IsUnknown reports whether it is unknown what became of a request: there is no answer of Graph's, or it failed.
+// IsUnknown reports whether the request may have taken effect despite err: Graph did not answer, or failed.
 func IsUnknown(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return !ok || e.Code == "" || e.Status >= 500
@@ -110,7 +110,7 @@ func IsNotYet(err error) bool {
 
 // notYet knows the refusals that don't say 404.
 func (e *Error) notYet() bool {
-	if e.Has(DetailNoBacking) || e.Has(CodeNoBlueprintPrincipal) {
+	if e.Has(DetailNoBacking) || e.Has(codeNoBlueprintPrincipal) {
 		return true
 	}
 	message := strings.ToLower(e.Message)

@@ -49,7 +49,7 @@ func needed(p *Plan) []string {
 	return all
 }
 
-// path is where changes of the application go, and its removal.
+// path returns the path for changes of the application and for its removal.
 func (a App) path() string {
 	path := "/applications/" + placeholder(a.Key, "id")
 	if a.IsBlueprint() {
@@ -124,7 +124,7 @@ func makeBlueprint(api *App, spec Spec, have App) {
 func (o *observer) blueprint(ctx context.Context, app *App) error {
 	if app.Key != apiKey || !app.IsBlueprint() {
 		if app.Key == apiKey && len(o.spec.Agents) > 0 {
-			o.fault("the application %s (client ID %s) is not an agent identity blueprint, and Entra converts none into one: with agents, choose another name, for a new application with another client ID; "+
+			o.fault("the application %s (client ID %s) is not an agent identity blueprint, and Entra can't convert it: with agents, choose another name, for a new application with another client ID; "+
 				"its clients then sign in and consent again, and its App ID URIs must be removed from the former one", app.Name, app.AppID)
 		}
 		return nil
@@ -242,7 +242,7 @@ func (p *planner) removeAgents(w, h App, purge bool) {
 	}
 }
 
-// stripInheritable takes off a blueprint that stays what our agents inherit.
+// stripInheritable takes what our agents inherit off a blueprint that stays.
 func (p *planner) stripInheritable(w, h App) {
 	for i, x := range w.Inheritable {
 		for _, y := range h.Inheritable {
@@ -258,9 +258,11 @@ func (p *planner) stripInheritable(w, h App) {
 func remedyForAgents(s Step, e *graph.Error) string {
 	switch {
 	case strings.HasPrefix(s.ID, "inherit/") && e.Status == 400:
-		return "Microsoft's reference lets a blueprint name the permissions that its agents inherit (enumeratedScopes), and its how-to knows all of a resource's alone. " +
+		return "Microsoft's reference lets a blueprint name the permissions that its agents inherit (enumeratedScopes); its how-to has allAllowedScopes alone. " +
 			"If the answer refuses the kind, have an Agent ID Administrator set it to allAllowedScopes: agents then inherit what is granted to the blueprint, and no more. Setup leaves that as it is. " +
 			"Some of Microsoft Graph's permissions are refused for agents in any case."
+	case e.Status == 400 && strings.Contains(strings.ToLower(e.Message), "sponsor"):
+		return "Set sponsor in the file to the object ID of a user of this tenant who answers for the agents."
 	case strings.HasPrefix(e.Code, "Agent") && strings.HasSuffix(e.Code, "Exceeded"):
 		return "The tenant has as many blueprints or agent identities as it may, the deleted ones included: delete some permanently."
 	}

@@ -94,6 +94,9 @@ func proxyVariables(v map[string]string, spec Spec, appID string, place authorit
 			downstream = append(downstream, audienceOf(r.Name, place)+"/"+scope)
 		}
 	}
+	if len(spec.Agents) > 0 {
+		downstream = nil // no user can consent for an agent
+	}
 	if len(downstream) > 0 {
 		v["AUTH_PROXY_DOWNSTREAM"] = strings.Join(downstream, ",")
 	}

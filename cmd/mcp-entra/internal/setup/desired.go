@@ -128,7 +128,9 @@ func desiredAPI(spec Spec, have *State, place authority.Cloud, host authority.Ho
 		api.Grants = append(api.Grants, allUsers(apiKey, apiKey, []string{scopeName}))
 	case proxyIsOwn: // its users consent to the downstream permissions together with the API
 		api.API.PreAuthorized = append(api.API.PreAuthorized, graph.PreAuthorizedApp{AppID: "${proxy.appId}", DelegatedPermissionIDs: all})
-		api.API.KnownClientApplications = []string{"${proxy.appId}"}
+		if len(spec.Agents) == 0 { // for agents, no user can
+			api.API.KnownClientApplications = []string{"${proxy.appId}"}
+		}
 	}
 	for i, r := range spec.Roles {
 		for _, principal := range r.Assign {

@@ -203,7 +203,7 @@ func (p *planner) exists(want, have App) error {
 		switch p.options.Deleted {
 		case "restore":
 			if want.IsBlueprint() && !have.IsBlueprint() {
-				return fmt.Errorf("%s (client ID %s), which was deleted, is not an agent identity blueprint, and Entra converts none into one: choose -deleted purge, or another name", want.Name, have.AppID)
+				return fmt.Errorf("%s (client ID %s), which was deleted, is not an agent identity blueprint, and Entra can't convert it: choose -deleted purge, or another name", want.Name, have.AppID)
 			}
 			p.step(Step{ID: want.Key + "/restore", Title: "Restore " + want.Name + ", which was deleted", LookAgain: true,
 				Method: "POST", Path: "/directory/deletedItems/" + placeholder(want.Key, "id") + "/restore", Read: "/applications/" + placeholder(want.Key, "id") + "?$select=id"},

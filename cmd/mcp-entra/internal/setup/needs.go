@@ -24,8 +24,7 @@ var (
 	agentRead          = who{"AgentIdentity.Read.All", "Agent ID Administrator, or owner of the blueprint"}
 )
 
-// writer, prover and remover say what changes of the application need, of its secrets and certificates, and its
-// removal.
+// writer returns what changes of the application need.
 func (a App) writer() who {
 	if a.IsBlueprint() {
 		return blueprint
@@ -33,6 +32,7 @@ func (a App) writer() who {
 	return application
 }
 
+// prover returns what changes of the application's secrets and certificates need.
 func (a App) prover() who {
 	if a.IsBlueprint() {
 		return blueprintProof
@@ -40,6 +40,7 @@ func (a App) prover() who {
 	return application
 }
 
+// remover returns what the application's removal needs.
 func (a App) remover() who {
 	if a.IsBlueprint() {
 		return blueprintGone

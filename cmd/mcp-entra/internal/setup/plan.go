@@ -172,7 +172,7 @@ type Outcome struct {
 	Variables map[string]string `json:"variables"` // for the example server's environment
 }
 
-// An AgentOutcome is an agent identity as which the server acts for people.
+// An AgentOutcome is an agent identity that the server acts as for people.
 type AgentOutcome struct {
 	Name string `json:"name"`
 	ID   string `json:"id"` // client ID and object ID

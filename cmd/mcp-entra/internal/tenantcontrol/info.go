@@ -36,6 +36,8 @@ type AppInfo struct {
 	Name     string   `json:"name"`
 	ClientID string   `json:"clientId"`
 	Public   bool     `json:"public"`
+	Kind     string   `json:"kind,omitempty"`      // blueprint or agent, for Microsoft Entra Agent ID
+	Parent   string   `json:"blueprint,omitempty"` // an agent's blueprint, by name; none if it is a public client
 	URIs     []string `json:"appIdUris,omitempty"`
 	Scopes   []string `json:"scopes,omitempty"` // in full, as clients request them, with the first App ID URI
 }
@@ -47,6 +49,7 @@ type UserInfo struct {
 	ObjectID string `json:"objectId"`
 	Admin    bool   `json:"admin"`
 	Disabled bool   `json:"disabled"`
+	Agent    string `json:"agent,omitempty"` // whose agent user it is, by name
 }
 
 // An IdentInfo is a managed identity.
@@ -82,6 +85,15 @@ func describe(t *tenantfile.Tenant) TenantInfo {
 			continue
 		}
 		a := AppInfo{Name: r.Name, ClientID: r.ClientID, Public: r.Public, URIs: r.AppIDURIs}
+		switch {
+		case r.Blueprint:
+			a.Kind = "blueprint"
+		case r.Parent != nil:
+			a.Kind = "agent"
+			if r.Parent != r.App {
+				a.Parent = r.Parent.Name
+			}
+		}
 		prefix := r.ClientID
 		if len(r.AppIDURIs) > 0 {
 			prefix = r.AppIDURIs[0]
@@ -91,8 +103,12 @@ func describe(t *tenantfile.Tenant) TenantInfo {
 		}
 		info.Apps = append(info.Apps, a)
 	}
+	agents := map[string]string{}
+	for _, user := range t.Spec.Users {
+		agents[user.UPN] = user.Agent
+	}
 	for _, user := range t.Users() {
-		info.Users = append(info.Users, UserInfo{user.UserPrincipalName, user.DisplayName, user.ObjectID, user.Administrator, user.Disabled})
+		info.Users = append(info.Users, UserInfo{user.UserPrincipalName, user.DisplayName, user.ObjectID, user.Administrator, user.Disabled, agents[user.UserPrincipalName]})
 	}
 	for _, m := range t.Spec.ManagedIdentities {
 		info.Identities = append(info.Identities, IdentInfo{m.Name, m.ClientID, m.ObjectID})

@@ -27,8 +27,8 @@ type Request struct {
 
 // shown are the parameters whose values are no secrets. Others are shown as "(sent)".
 var shown = []string{
-	"api-version", "claims", "client_id", "code_challenge_method", "grant_type", "login_hint", "post_logout_redirect_uri", "prompt",
-	"redirect_uri", "requested_token_use", "resource", "response_mode", "response_type", "scope",
+	"api-version", "claims", "client_id", "code_challenge_method", "fmi_path", "grant_type", "login_hint", "post_logout_redirect_uri",
+	"prompt", "redirect_uri", "requested_token_use", "resource", "response_mode", "response_type", "scope",
 }
 
 // maxValue limits a parameter's text.
@@ -70,7 +70,7 @@ func newRequest(r *entratest.Request) Request {
 			name = "(another)"
 		}
 		value := clip(strings.Join(values, ", "))
-		if !slices.Contains(shown, name) || name == "client_id" && !clientID.MatchString(value) {
+		if !slices.Contains(shown, name) || (name == "client_id" || name == "fmi_path") && !clientID.MatchString(value) {
 			q.Refusal = withhold(q.Refusal, values)
 			value = "(sent)"
 		}

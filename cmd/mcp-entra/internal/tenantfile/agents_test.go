@@ -66,8 +66,12 @@ tenants:
 			"grant_type": {"urn:ietf:params:oauth:grant-type:jwt-bearer"}, "requested_token_use": {"on_behalf_of"}, "assertion": {assertion},
 			"client_id": {agent}, "client_assertion_type": {assertionType}, "client_assertion": {t1}, "scope": {"api://" + apps[3].ClientID + "/.default"},
 		}), "3 6", "3 9 11", server, "read"},
-		"as agent user":     {mint(tenantfile.TokenRequest{User: "agent", Client: "agent", API: "files"}), "3 13", "3 9 11", server, "read write"},
-		"alone":             {mint(tenantfile.TokenRequest{Client: "agent", API: "files"}), "9 3 11", "3 9 11", server, nil},
+		"as agent user": {mint(tenantfile.TokenRequest{User: "agent", Client: "agent", API: "files"}), "3 13", "3 9 11", server, "read write"},
+		"alone":         {mint(tenantfile.TokenRequest{Client: "agent", API: "files"}), "9 3 11", "3 9 11", server, nil},
+		"alone, by itself": {post(url.Values{
+			"grant_type": {"client_credentials"}, "client_id": {agent}, "client_assertion_type": {assertionType}, "client_assertion": {t1},
+			"scope": {"api://" + apps[3].ClientID + "/.default"},
+		}), "9 3 11", "3 9 11", server, nil},
 		"by a public agent": {mint(tenantfile.TokenRequest{User: "alice", Client: "local", API: "files"}), "3 6", "3 9 11", local, "read write"},
 	} {
 		claims := claimsOf(t, test.token)

@@ -21,18 +21,17 @@ var (
 // What the tenant's Microsoft Graph offers: delegated permissions and, as app roles, application
 // permissions.
 var (
-	graphScopes = []string{
+	graphScopes = append([]string{
 		"openid", "profile", "email", "offline_access", "User.Read", "User.Read.All", "User.ReadWrite.All", "Group.ReadWrite.All",
 		"Application.Read.All", "Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All",
 		"Directory.AccessAsUser.All", "Directory.Read.All", "Policy.Read.All", "AuditLog.Read.All",
 		"Group.Read.All", "Mail.Read", "Calendars.Read", "Files.Read",
-		"AgentIdentity.Read.All", "AgentIdentity.Create.All", "AgentIdentity.DeleteRestore.All", "AgentIdentityBlueprint.Create",
-		"AgentIdentityBlueprint.Read.All", "AgentIdentityBlueprint.ReadWrite.All", "AgentIdentityBlueprint.DeleteRestore.All",
-		"AgentIdentityBlueprintPrincipal.Create",
-	}
-	graphRoles = []string{
+	}, graphForAgents...)
+	graphRoles = append([]string{
 		"User.Read.All", "Application.Read.All", "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy",
 		"AppRoleAssignment.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All", "Directory.Read.All", "Policy.Read.All",
+	}, graphForAgents...)
+	graphForAgents = []string{ // both
 		"AgentIdentity.Read.All", "AgentIdentity.Create.All", "AgentIdentity.DeleteRestore.All", "AgentIdentityBlueprint.Create",
 		"AgentIdentityBlueprint.Read.All", "AgentIdentityBlueprint.ReadWrite.All", "AgentIdentityBlueprint.DeleteRestore.All",
 		"AgentIdentityBlueprintPrincipal.Create",

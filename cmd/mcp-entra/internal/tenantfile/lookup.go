@@ -41,12 +41,17 @@ func (t *Tenant) App(name string) (*entratest.App, error) {
 	if app := t.apps[name]; app != nil {
 		return app, nil
 	}
+	names := slices.Collect(maps.Keys(t.apps))
 	for _, r := range t.Registrations() {
 		if r.Name == name || strings.EqualFold(r.ClientID, name) || slices.Contains(r.AppIDURIs, name) {
 			return r.App, nil
 		}
+		if !r.Microsoft && r.Name != "" {
+			names = append(names, r.Name)
+		}
 	}
-	return nil, unknown("app", name, slices.Sorted(maps.Keys(t.apps)))
+	slices.Sort(names)
+	return nil, unknown("app", name, slices.Compact(names))
 }
 
 // User returns the user with the user principal name, the part of it before the @, or the object
