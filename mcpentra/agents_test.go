@@ -15,7 +15,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
@@ -294,82 +293,4 @@ func TestAgentFaults(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}
-}
-
-// Nobody consents in the name of an agent user: it signs in on no page, and whoever opened
-// one would consent for themselves. It is told what an administrator can do.
-func TestNoConsentPageForAgentUsers(t *testing.T) {
-	t.Parallel()
-	for _, protocol := range []string{"2025-11-25", "2026-07-28"} {
-		w, user, agent := agentUserWorld(t)
-		addWhoami(w)
-		pages := 0
-		asked := func(context.Context, string) string { pages++; return "decline" }
-		for name, token := range map[string]string{"agent user": w.tenant.Token(user, agent, w.api), "Alice": w.tenant.Token(w.alice, agent, w.api)} {
-			pages = 0
-			s := w.connectPerson(t, token, protocol, asked, func(string) {})
-			result, err := s.CallTool(t.Context(), &mcp.CallToolParams{Name: "whoami"})
-			if name == "Alice" {
-				if pages+strings.Count(toText(result, err), "/authorize?") == 0 {
-					t.Errorf("%s, %s: %s, want a page to consent on", protocol, name, toText(result, err))
-				}
-				continue
-			}
-			if text := toText(result, err); pages > 0 || strings.Contains(text, "/authorize?") || !strings.Contains(text, "AADSTS65001") || !strings.Contains(text, "An administrator can consent for everybody at ") {
-				t.Errorf("%s, %s: %d pages and %s, want no page, and what an administrator can do", protocol, name, pages, text)
-			}
-		}
-	}
-}
-
-// Nor does any other answer show an agent user the page: of a resource or a prompt, whoever wrote
-// its text.
-func TestNoConsentURLForAgentUsers(t *testing.T) {
-	t.Parallel()
-	w, user, agent := agentUserWorld(t)
-	blobs, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: w.blobs.HTTPClient(), Tools: []string{"read_blob", "list_blobs"}})
-	must(t, err)
-	w.options = append(w.options, mcpentra.WithTools(borrowers{}, blobs))
-	w.rebuild(t)
-	for name, body := range map[string]string{
-		"a tool":               callBody("ask"),
-		"blobtool's tool":      rpc(1, "tools/call", `{"name":"read_blob","arguments":{"blob_path":"hello.txt"}}`),
-		"blobtool's resource":  readBody("blob://docs/hello.txt"),
-		"blobtool's list":      rpc(1, "tools/call", `{"name":"list_blobs","arguments":{}}`),
-		"a resource":           readBody("note://own"),
-		"a prompt":             rpc(1, "prompts/get", `{"name":"draft"}`),
-		"a completion":         rpc(1, "completion/complete", `{"ref":{"type":"ref/resource","uri":"note://{+path}"},"argument":{"name":"path","value":"own"}}`),
-		"a text of the tool's": rpc(1, "prompts/list", "{}"),
-	} {
-		for caller, token := range map[string]string{"agent user": w.tenant.Token(user, agent, w.api), "Alice": w.tenant.Token(w.alice, agent, w.api)} {
-			_, _, text := w.post(t, body, bearerOf(token))
-			if got, want := strings.Contains(text, "/authorize?"), caller == "Alice"; got != want || !strings.Contains(text, "AADSTS65001") {
-				t.Errorf("%s for %s: a page to consent on: %v, want %v, and AADSTS65001\n%s", name, caller, got, want, text)
-			}
-		}
-	}
-}
-
-// agentUserWorld lets in an agent user, and the app lacks consent for everybody.
-func agentUserWorld(t *testing.T) (w *world, user *entratest.User, agent *entratest.App) {
-	t.Helper()
-	w = consentWorld(t)
-	w.api.OptionalClaims = []string{"idtyp", "xms_sub_fct", "xms_act_fct", "xms_par_app_azp"}
-	agent = w.tenant.AddAgent(w.tenant.AddBlueprint("Agents"), "Agent")
-	user = w.tenant.AddAgentUser(agent, "agent@contoso.example", "Agent user")
-	v, err := entraauth.NewVerifier(w.tenant.ID(), w.api.ClientID, &entraauth.Options{
-		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), Logger: w.logger(), Policy: entraauth.Policy{AgentUsers: []string{user.ObjectID}},
-	})
-	must(t, err)
-	t.Cleanup(func() { _ = v.Close() })
-	w.verifier = v
-	w.rebuild(t)
-	return w, user, agent
-}
-
-func toText(result *mcp.CallToolResult, err error) string {
-	if err != nil {
-		return err.Error()
-	}
-	return result.Content[0].(*mcp.TextContent).Text
 }
