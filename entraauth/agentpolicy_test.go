@@ -159,6 +159,11 @@ func TestToolPoliciesForUsers(t *testing.T) {
 	if a, b := callers["agent user"].Agent(), callers["middle tier"].Agent(); a.ID == "" || b.ID != "" || a.Role != b.Role {
 		t.Errorf("got %+v, and %+v through a middle tier; want the agent's ID and none", a, b)
 	}
+	for name, want := range map[string]bool{"person": false, "through agent": true, "agent user": true, "middle tier": false} {
+		if text := callers[name].LogValue().String(); strings.Contains(text, "blueprint=") != want {
+			t.Errorf("the log of the %s has %s, want a blueprint: %t", name, text, want)
+		}
+	}
 	for name, row := range map[string]struct {
 		policy entraauth.Policy
 		want   map[string]string
