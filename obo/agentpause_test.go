@@ -130,8 +130,8 @@ func TestFailingRenewalWarns(t *testing.T) {
 						mustAsk(t, x, outage*100+1+user, agentA)
 						time.Sleep(20 * time.Second) //nolint:forbidigo // on the clock of testing/synctest
 					}
-					if n := strings.Count(entra.text(), "the assertion for an agent is not renewed"); n != outage || !strings.Contains(entra.text(), `"level":"WARN"`) {
-						t.Errorf("%d warnings after %d outages, want one each:\n%s", n, outage, entra.text())
+					if n := strings.Count(entra.text(), "the assertion for an agent is not renewed"); n != outage || !strings.Contains(entra.text(), `"level":"WARN"`) || !strings.Contains(entra.text(), `"agent":"`+agentA) {
+						t.Errorf("%d warnings after %d outages, want one each with the agent:\n%s", n, outage, entra.text())
 					}
 					time.Sleep(20 * time.Minute) //nolint:forbidigo // on the clock of testing/synctest
 				}
