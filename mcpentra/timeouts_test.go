@@ -55,7 +55,7 @@ func TestSlowBodyWithoutScope(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bubble) {
 		const body = `{"jsonrpc":"2.0","id":"slow","method":"tools/call","params":{"name":"secure_ping","arguments":{}}}`
-		send := func(body string) (*http.Response, string, *bufio.Reader) {
+		send := func(body string) (status int, challenge, answer string, rest *bufio.Reader) {
 			conn, answers := b.raw(t)
 			_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Type: application/json\r\n"+
 				"Content-Length: 1000\r\n\r\n%s", b.bearer(map[string]any{"scp": "other"})["Authorization"], body)
@@ -65,20 +65,20 @@ func TestSlowBodyWithoutScope(t *testing.T) {
 			text, err := io.ReadAll(resp.Body)
 			must(t, err)
 			must(t, resp.Body.Close())
-			return resp, string(text), answers
+			return resp.StatusCode, resp.Header.Get("WWW-Authenticate"), string(text), answers
 		}
 		begun := time.Now()
-		resp, text, answers := send(body)
-		if challenge := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != http.StatusForbidden || strings.Contains(challenge, "Ping.Send") || decode(t, text)["id"] != "slow" {
-			t.Errorf("got %d %s\n%s\nwant 403 without Ping.Send and the id slow", resp.StatusCode, challenge, text)
+		status, challenge, text, answers := send(body)
+		if status != http.StatusForbidden || strings.Contains(challenge, "Ping.Send") || decode(t, text)["id"] != "slow" {
+			t.Errorf("got %d %s\n%s\nwant 403 without Ping.Send and the id slow", status, challenge, text)
 		}
 		if _, err := answers.ReadByte(); !errors.Is(err, io.EOF) || time.Since(begun) != 5*time.Second {
 			t.Errorf("after %s: reading on = %v, want %v after 5s", time.Since(begun), err, io.EOF)
 		}
 		begun = time.Now()
-		resp, text, _ = send(body + strings.Repeat(" ", 1000-len(body))) // the slow one's place is free
-		if challenge := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != http.StatusForbidden || !strings.Contains(challenge, "Ping.Send") || time.Since(begun) != 0 {
-			t.Errorf("a body that arrives: got %d %s after %s\n%s\nwant 403 with Ping.Send at once", resp.StatusCode, challenge, time.Since(begun), text)
+		status, challenge, text, _ = send(body + strings.Repeat(" ", 1000-len(body))) // the slow one's place is free
+		if status != http.StatusForbidden || !strings.Contains(challenge, "Ping.Send") || time.Since(begun) != 0 {
+			t.Errorf("a body that arrives: got %d %s after %s\n%s\nwant 403 with Ping.Send at once", status, challenge, time.Since(begun), text)
 		}
 	}, mcpentra.WithLimits(mcpentra.Limits{Concurrent: 1, BodyTimeout: 20 * time.Second}),
 		mcpentra.WithToolPolicy("secure_ping", entraauth.Policy{Scopes: []string{"Ping.Send"}}))

@@ -181,7 +181,7 @@ func TestErrorsAreEachExchangesOwn(t *testing.T) {
 		if test.a.delay > 0 {
 			continue
 		}
-		for i := range 20 {
+		for i := range 4 {
 			entra := &agentEntra{}
 			x := entra.exchanger(t, withVault)
 			entra.refuse(i%2 == 0, -1, test.a)
