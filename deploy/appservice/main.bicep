@@ -75,6 +75,8 @@ resource app 'Microsoft.Web/sites@2023-12-01' = {
         { name: 'UMI_CLIENT_ID', value: identity.properties.clientId }
         { name: 'AZURE_STORAGE_ACCOUNT_URL', value: storageAccountUrl }
         { name: 'AZURE_STORAGE_CONTAINER', value: storageContainer }
+        // of the disk that the plan's apps share
+        { name: 'DOWNLOAD_MAX_BYTES', value: '1073741824' }
         { name: 'STATE_KEYS', value: stateKeys }
       ]
     }

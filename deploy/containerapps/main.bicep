@@ -90,6 +90,8 @@ resource app 'Microsoft.App/containerApps@2024-03-01' = {
             { name: 'UMI_CLIENT_ID', value: identity.properties.clientId }
             { name: 'AZURE_STORAGE_ACCOUNT_URL', value: storageAccountUrl }
             { name: 'AZURE_STORAGE_CONTAINER', value: storageContainer }
+            // of the 2 GiB that a replica with 0.5 CPU has
+            { name: 'DOWNLOAD_MAX_BYTES', value: '1073741824' }
             { name: 'STATE_KEYS', secretRef: 'state-keys' }
           ]
           probes: [
