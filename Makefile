@@ -96,7 +96,7 @@ rivals: ## ours must be right where theirs are compared
 demo:
 	go run ./examples/server -demo
 
-.PHONY: links workflows licenses vulnerabilities release-check dist next nightly
+.PHONY: links workflows licenses vulnerabilities release-check reproduce dist next nightly
 
 LYCHEE = $(BIN)/lychee/bin/lychee
 links: $(LYCHEE) ## every link and anchor within the repository; with ONLINE=1 those out of it too
@@ -115,12 +115,16 @@ vulnerabilities: ## known ones that our code reaches; needs vuln.go.dev
 	for dir in . redisstore examples/services; do (cd $$dir && GOWORK=off go run $(GOVULNCHECK) ./...); done
 
 release-check: tidy links workflows licenses $(if $(ONLINE),vulnerabilities) ## what must hold before make dist and release/tag
-	release/reproduce
+	$(MAKE) reproduce
 	release/rehearse
 	@$(if $(ONLINE),:,printf 'not checked: %s\n' 'links out of the repository (ONLINE=1)' 'known vulnerabilities (ONLINE=1)')
 	@printf 'not checked: %s\n' 'that GitHub runs the workflows as written'
 
+reproduce: ## two builds, one hash
+	release/reproduce
+
 dist: ## the command for each platform, as a release has it
+	rm -rf dist
 	release/build dist
 
 next: ## with the next version of Go

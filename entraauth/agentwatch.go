@@ -35,7 +35,7 @@ var sampledClaims = []struct {
 }
 
 // accepted notes what a verified token has.
-func (w *agentWatch) accepted(ctx context.Context, c *claims) {
+func (w *agentWatch) accepted(c *claims) {
 	if w.tokens.Load() >= sampleSize {
 		return
 	}
@@ -45,7 +45,7 @@ func (w *agentWatch) accepted(ctx context.Context, c *claims) {
 		}
 	}
 	if w.tokens.Add(1) == sampleSize {
-		w.warn(ctx)
+		w.warn()
 	}
 }
 
@@ -54,11 +54,11 @@ func (w *agentWatch) accepted(ctx context.Context, c *claims) {
 func (w *agentWatch) mention() {
 	if w != nil && !w.mentioned.Load() {
 		w.mentioned.Store(true)
-		w.warn(context.Background())
+		w.warn()
 	}
 }
 
-func (w *agentWatch) warn(ctx context.Context) {
+func (w *agentWatch) warn() {
 	if !w.mentioned.Load() || w.tokens.Load() < sampleSize {
 		return
 	}
@@ -71,7 +71,7 @@ func (w *agentWatch) warn(ctx context.Context) {
 	if len(missing) == 0 || w.warned.Swap(true) {
 		return
 	}
-	w.log.LogAttrs(ctx, slog.LevelWarn, "a policy mentions agents, but the tokens don't identify them: add the optional claims "+optionalClaims+
+	w.log.Warn("a policy mentions agents, but the tokens don't identify them: add the optional claims "+optionalClaims+
 		" to the access tokens of the API's app registration (optionalClaims.accessToken)", slog.Any("missing", missing), slog.Int("tokens", sampleSize))
 }
 

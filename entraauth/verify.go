@@ -86,7 +86,7 @@ func (v *Verifier) judge(ctx context.Context, token string) (*candidate, error) 
 	if known := v.known.Load(); known == nil || known.encoded != encoded {
 		v.known.Store(&knownHeader{strings.Clone(encoded), t.header})
 	}
-	v.agents.accepted(ctx, &t.claims)
+	v.agents.accepted(&t.claims)
 	return t, nil
 }
 

@@ -29,9 +29,14 @@ import (
 //
 // What Credential returns works while the call runs, and with the call's context alone. Its
 // tokens count as expired for a client of the Azure SDK (ExpiresOn), which therefore keeps none
-// for the next caller. If the server has an exchanger, its tokens are for that exchanger's
-// resources. A token for another tenant than the verifier's own, which a service's challenge can
-// ask for, is refused. The log's line has the attribute credential=server.
+// for the next caller. Every request to a service therefore asks the given credential anew, which
+// must cache its tokens: azidentity's for managed identities, secrets and certificates do,
+// AzureCLICredential does not. Clients that ask for tokens with another context than the call's
+// can't use it, such as azservicebus.
+//
+// If the server has an exchanger, the tokens are for that exchanger's resources. A token for
+// another tenant than the verifier's own, which a service's challenge can ask for, is refused. The
+// log's line has the attribute credential=server.
 //
 // The verifier's policy must let applications in (AppRoles).
 func WithDangerousServerCredentialForApplications(credential azcore.TokenCredential, tools, resources []string) Option {
@@ -158,7 +163,7 @@ func (c *config) pairServerCredential(v *entraauth.Verifier) error {
 var errLentElsewhere error = &credentialError{
 	text:   "the server's credential works only in the call that it was lent to",
 	reason: "server_credential_elsewhere",
-	remedy: "use what mcpentra.Credential returns with the context of the same call, while that runs; make a client of the Azure SDK for each call",
+	remedy: "use what mcpentra.Credential returns with the context of the same call, while that runs, and make a client of the Azure SDK for each call; clients that don't pass the call's context on, such as azservicebus, can't use it",
 }
 
 // areScopesOf reports whether all the scopes are <resource>/<name>, of one of the resources.

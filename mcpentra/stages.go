@@ -62,7 +62,7 @@ func (s *stages) ofAuthProxy() []httpStage {
 // ofEndpoint returns the stages of the MCP endpoint, after ofAllPaths, in order.
 func (s *stages) ofEndpoint() []httpStage {
 	return []httpStage{
-		s.bearerCheck,                // the caller first: a request without a valid token costs a verification and no more
+		s.bearerCheck,                // the caller first: a bad token costs a verification; one that lacks scopes, up to 64 KiB of the body
 		s.admission.limit,            // limits are per user: behind a gateway an address is not a user
 		s.admission.formed,           // by method and headers, before the body is read
 		s.sessions.owned(s.refuser),  // for the caller, another user's session does not exist

@@ -30,6 +30,9 @@
 // An administrator grants the delegated permission (for the default, User.Read of Microsoft
 // Graph) to the blueprint's principal and makes it inheritable, or grants it to the agent;
 // docs/agents.md shows how. The endpoint is PUBLIC_URL/mcp.
+//
+// It listens on loopback only (127.0.0.1), whatever PUBLIC_URL is. For clients on other machines,
+// put a proxy that terminates TLS in front of it, on the same host or in the same pod.
 package main
 
 import (

@@ -1,7 +1,6 @@
 package rpcwire_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -24,7 +23,7 @@ func TestMessages(t *testing.T) {
 		var all []string
 		for message := range rpcwire.Messages([]byte(body)) {
 			method, id := rpcwire.Envelope([]byte(body), message)
-			all = append(all, fmt.Sprintf("%s %s", method, id))
+			all = append(all, method+" "+string(id))
 		}
 		if got := strings.Join(all, "; "); strings.ReplaceAll(got, " ", "") != strings.ReplaceAll(want, " ", "") {
 			t.Errorf("%s: got %q, want %q", body, got, want)
