@@ -205,7 +205,7 @@ const someID, someOtherID, someKey = "12345678-1234-1234-1234-123456789abc", "87
 
 // filled returns the value with examples in place of what the user fills in.
 func filled(value string) string {
-	return strings.NewReplacer("YOUR_TENANT_ID", someID, "YOUR_API_APP_ID", someOtherID, "ACCOUNT", "contoso", "tenantId", someID, "apiAppId", someOtherID,
+	return strings.NewReplacer("YOUR_TENANT_ID", someID, "YOUR_API_APP_ID", someOtherID, "//ACCOUNT.", "//contoso.", "tenantId", someID, "apiAppId", someOtherID,
 		"publicUrl", "https://mcp.example.com", "identity.properties.clientId", "11111111-2222-3333-4444-555555555555", "storageAccountUrl", "https://contoso.blob.core.windows.net",
 		"storageContainer", "docs", "stateKeys", someKey, "state-keys", someKey, "${name}", "mcp").Replace(value)
 }
@@ -271,7 +271,7 @@ func unitVariables(t *testing.T, text string) map[string]string {
 	}
 	_, file, _ := strings.Cut(readFile(t, "docs/deploy/systemd.md"), "```sh\nTENANT_ID=")
 	file, _, _ = strings.Cut("TENANT_ID="+file, "```")
-	addPairs(set, strings.NewReplacer("TENANT_ID=…", "TENANT_ID="+someID, "API_APP_ID=…", "API_APP_ID="+someOtherID, "ACCOUNT", "contoso").Replace(file))
+	addPairs(set, strings.NewReplacer("TENANT_ID=…", "TENANT_ID="+someID, "API_APP_ID=…", "API_APP_ID="+someOtherID, "//ACCOUNT.", "//contoso.").Replace(file))
 	if path := set["AZURE_CLIENT_CERTIFICATE_PATH"]; path != "%d/client.pem" || !strings.Contains(text, "\nLoadCredential=client.pem:/etc/mcp-server/client.pem\n") {
 		t.Errorf("the certificate's path is %q, want that of the credential client.pem", path)
 	}
