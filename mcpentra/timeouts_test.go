@@ -231,7 +231,7 @@ func TestQuietStreams(t *testing.T) {
 				must(t, err)
 				resp, err := http.ReadResponse(answers, nil)
 				must(t, err)
-				defer func() { _ = resp.Body.Close() }()
+				defer func() { _, _ = conn.Close(), resp.Body.Close() }() // in this order: the body's end never comes
 				begun, last, comments := time.Now(), time.Now(), 0
 				for lines := bufio.NewScanner(resp.Body); time.Since(begun) < 10*time.Minute && lines.Scan(); last = time.Now() {
 					if quiet := time.Since(last); quiet > time.Minute {
