@@ -90,7 +90,9 @@ func TestKeepAliveWithoutReader(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("the request ended with nil, want the reason")
+		}
 		if took := time.Since(begun); took > time.Minute {
 			t.Errorf("the stream ends %s after its client, want a minute at most", took)
 		}
