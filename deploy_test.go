@@ -282,7 +282,7 @@ func unitVariables(t *testing.T, text string) map[string]string {
 
 // addPairs adds each NAME=value of a list with spaces.
 func addPairs(set map[string]string, list string) {
-	for _, pair := range strings.FieldsSeq(list) {
+	for pair := range strings.FieldsSeq(list) {
 		name, value, _ := strings.Cut(pair, "=")
 		set[name] = value
 	}
