@@ -59,7 +59,9 @@ func health(ctx context.Context, c serverconfig.Listen) error {
 	}
 	host := c.Host
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() { // it listens on every address
-		host = "localhost"
+		if host = "127.0.0.1"; ip.To4() == nil {
+			host = "::1" // by address: an image without /etc/hosts does not know localhost
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Second) // the server itself waits 2 seconds for keys
 	defer cancel()

@@ -181,12 +181,14 @@ func (b builder) checkConfiguration(t *testing.T) {
 }
 
 // confined runs its first argument with the rest as a confined process: user 65532, no capabilities,
-// the image as a read-only root, $DOWNLOADS and $CERTIFICATE mounted.
+// the image as a read-only root, $DOWNLOADS and $CERTIFICATE mounted, and the /etc/hosts that every
+// platform adds.
 const confined = `set -e
 mount --bind "$ROOT" "$ROOT"
 mount --bind "$DOWNLOADS" "$ROOT/downloads"
 mount -t tmpfs -o size=1m,mode=1777 tmpfs "$ROOT/tmp"
 cp "$CERTIFICATE" "$ROOT/tmp/ca.pem"
+cp /etc/hosts "$ROOT/etc/hosts"
 mount -o remount,bind,ro "$ROOT"
 root=$ROOT
 unset ROOT DOWNLOADS CERTIFICATE
