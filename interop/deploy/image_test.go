@@ -5,6 +5,7 @@ package deploy_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -167,15 +168,25 @@ func checkContents(t *testing.T, root string) {
 // checkConfiguration reads what platforms read.
 func (b builder) checkConfiguration(t *testing.T) {
 	t.Helper()
-	var out bytes.Buffer
-	cmd := b.command(t.Context(), "inspect", "--type", "image", "--format", "{{json .Docker.Config}}", "mcp-server")
-	cmd.Stdout = &out
-	if err := cmd.Run(); err != nil {
+	out, err := b.command(t.Context(), "inspect", "--type", "image", "mcp-server").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var image struct {
+		Docker struct {
+			Config json.RawMessage `json:"config"`
+		}
+	}
+	var config bytes.Buffer
+	if err := json.Unmarshal(out, &image); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Compact(&config, image.Docker.Config); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range []string{`"User":"65532:65532"`, `"8000/tcp"`, `"Entrypoint":["/server"]`, `["CMD","/server","-health"]`, `"HOST=0.0.0.0"`, `"DOWNLOAD_DIR=/downloads"`} {
-		if !strings.Contains(out.String(), text) {
-			t.Errorf("the image's configuration does not have %s:\n%s", text, &out)
+		if !strings.Contains(config.String(), text) {
+			t.Errorf("the image's configuration does not have %s:\n%s", text, &config)
 		}
 	}
 }
