@@ -164,11 +164,15 @@ func (a *Agent) userNotAccepted(objectID string) *Error {
 		"The caller is an agent's user account. To let it in, this server's operator adds its object ID to the policy's AgentUsers")
 }
 
-// notAPerson refuses everybody but people who act through no agent.
+// notAPerson refuses everybody but people who act through no agent. Only they have another client.
 func (a *Agent) notAPerson(kind Kind, objectID string) *Error {
-	got, remedy := a.describe(objectID), "The caller is an agent, or acts through one. Sign in with a client that is no agent"
-	if a.Role == AgentRoleNone {
+	got, remedy := a.describe(objectID), "The caller is an agent, and only people may call here. This server's operator decides that, by the policy's PeopleOnly"
+	switch a.Role {
+	case AgentRoleNone:
 		got, remedy = kind.String(), "Sign in as a user; client credentials act for no user"
+	case AgentRoleForPerson:
+		remedy = "You act through an agent. Sign in with a client that is no agent"
+	case AgentRoleAlone, AgentRoleUser:
 	}
 	return notPermitted("agent", peopleOnly, "a person who acts through no agent", got, remedy)
 }

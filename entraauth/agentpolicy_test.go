@@ -159,6 +159,11 @@ func TestToolPoliciesForUsers(t *testing.T) {
 	if a, b := callers["agent user"].Agent(), callers["middle tier"].Agent(); a.ID == "" || b.ID != "" || a.Role != b.Role {
 		t.Errorf("got %+v, and %+v through a middle tier; want the agent's ID and none", a, b)
 	}
+	for name, want := range map[string]bool{"person": false, "through agent": true, "agent user": true, "middle tier": false} {
+		if text := callers[name].LogValue().String(); strings.Contains(text, "blueprint=") != want {
+			t.Errorf("the log of the %s has %s, want a blueprint: %t", name, text, want)
+		}
+	}
 	for name, row := range map[string]struct {
 		policy entraauth.Policy
 		want   map[string]string
@@ -176,9 +181,26 @@ func TestToolPoliciesForUsers(t *testing.T) {
 	}
 }
 
+// Only who acts through an agent can take another client.
+func TestPeopleOnlyRemedies(t *testing.T) {
+	t.Parallel()
+	a := newAgency(t)
+	a.start(t, func(o *entraauth.Options) { o.Policy = entraauth.Policy{PeopleOnly: true} })
+	for caller, want := range map[string]string{
+		"through agent": "Sign in with a client that is no agent", "agent user": "This server's operator decides that", "middle tier": "This server's operator decides that",
+		"agent": "This server's operator decides that", "application": "Sign in as a user",
+	} {
+		_, err := a.verifier.Verify(t.Context(), a.tokens()[caller])
+		if e := errorOf(t, err); e.Reason != "people_only" || !strings.Contains(e.Remedy, want) {
+			t.Errorf("%s: got %s with the remedy %q, want people_only with %q", caller, e.Reason, e.Remedy, want)
+		}
+	}
+}
+
 func TestAgentPolicyFaults(t *testing.T) {
 	t.Parallel()
 	f := newTenant(t)
+	const partner = "cccccccc-0000-4000-8000-000000000003"
 	roles, id := []string{"R"}, []string{agentID}
 	for name, row := range map[string]struct {
 		policy entraauth.Policy
@@ -197,14 +219,17 @@ func TestAgentPolicyFaults(t *testing.T) {
 		"a user's name":              {entraauth.Policy{AgentUsers: []string{"assistant@contoso.example"}}, "Policy.AgentUsers: ", false},
 		"no agents":                  {entraauth.Policy{AppRoles: roles, Agents: []string{}}, "Policy.Agents: the list is empty", false},
 		"no agent users":             {entraauth.Policy{AgentUsers: []string{}}, "Policy.AgentUsers: the list is empty", false},
-		"the tenant as agent":        {entraauth.Policy{AppRoles: roles, Agents: []string{strings.ToUpper(f.tenant.ID())}}, "Policy.Agents: " + f.tenant.ID() + " is the tenant ID", true},
+		"the tenant as agent":        {entraauth.Policy{AppRoles: roles, Agents: []string{strings.ToUpper(f.tenant.ID())}}, "Policy.Agents: " + f.tenant.ID() + " is a tenant ID", true},
+		"another tenant as agent":    {entraauth.Policy{AppRoles: roles, Agents: []string{partner}}, "Policy.Agents: " + partner + " is a tenant ID", true},
+		"the API as agent":           {entraauth.Policy{AppRoles: roles, Agents: []string{strings.ToUpper(f.api.ClientID)}}, "Policy.Agents: " + f.api.ClientID + " is the API's client ID, and a blueprint's ID names no agent", true},
 		"the tenant as agent user":   {entraauth.Policy{AgentUsers: []string{f.tenant.ID()}}, "Policy.AgentUsers: " + f.tenant.ID(), true},
+		"another tenant as user":     {entraauth.Policy{AgentUsers: []string{partner}}, "Policy.AgentUsers: " + partner, true},
 		"the API as agent user":      {entraauth.Policy{AgentUsers: []string{f.api.ClientID}}, "Policy.AgentUsers: " + f.api.ClientID, true},
 		"a tenant of all zeros":      {entraauth.Policy{AgentUsers: []string{"00000000-0000-0000-0000-000000000000"}}, "Policy.AgentUsers: is the all-zero GUID", false},
 		"a list that shares nothing": {entraauth.Policy{AppRoles: roles, Agents: []string{agentID, otherTenant}}, "", true},
 	} {
 		v, err := entraauth.NewVerifier(f.tenant.ID(), f.api.ClientID, &entraauth.Options{
-			AuthorityHost: f.tenant.AuthorityHost(), HTTPClient: f.tenant.HTTPClient(), Logger: f.logger(), Policy: row.policy,
+			AuthorityHost: f.tenant.AuthorityHost(), HTTPClient: f.tenant.HTTPClient(), Logger: f.logger(), Policy: row.policy, OtherTenants: []string{partner},
 		})
 		if v != nil {
 			t.Cleanup(func() { _ = v.Close() })

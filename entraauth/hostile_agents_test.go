@@ -31,6 +31,11 @@ func throughAgent(_ *fixture, _, c map[string]any) {
 	setClient(c, agentID)
 }
 
+// namesAgent is a policy that lets in one agent on its own.
+func namesAgent(o *entraauth.Options) {
+	o.Policy = entraauth.Policy{Scopes: []string{"access_as_user"}, AppRoles: []string{"access_as_user"}, Agents: []string{agentID}}
+}
+
 // setClient sets the claim for the client that the token's version has.
 func setClient(c map[string]any, id string) {
 	if c["ver"] == "1.0" {
@@ -102,6 +107,16 @@ func agentTricks() []hostile {
 		{name: "marker alone, no idtyp", version: 2, change: but(throughAgent, "xms_sub_fct", nil, "xms_act_fct", nil, "idtyp", nil), kind: entraauth.ErrNotPermitted, rule: "agent"},
 		{name: "marker beside empty facets", change: but(throughAgent, "xms_sub_fct", "", "xms_act_fct", ""), kind: entraauth.ErrNotPermitted, rule: "agent"},
 		{name: "marker beside facets of spaces", change: but(throughAgent, "xms_sub_fct", "  ", "xms_act_fct", "9 3"), kind: entraauth.ErrNotPermitted, rule: "agent"},
+
+		{name: "the blueprint in the agent's place", change: but(agentAlone, "appid", blueprintID), named: true, kind: entraauth.ErrNotPermitted, rule: "agent"},
+		{name: "the blueprint in the agent's place, v2", version: 2, change: but(agentAlone, "azp", blueprintID), named: true, kind: entraauth.ErrNotPermitted, rule: "agent"},
+		{name: "blueprint and agent exchanged", change: but(agentAlone, "appid", blueprintID, "xms_par_app_azp", agentID), named: true, kind: entraauth.ErrNotPermitted, rule: "agent"},
+		{name: "another child of the blueprint", change: but(agentAlone, "appid", otherTenant), named: true, kind: entraauth.ErrNotPermitted, rule: "agent"},
+		{name: "the agent's id as object", change: but(agentAlone, "appid", blueprintID, "oid", agentID, "sub", agentID), named: true, kind: entraauth.ErrNotPermitted, rule: "agent"},
+		{name: "the agent in v2's claim", change: but(agentAlone, "appid", blueprintID, "azp", agentID), named: true, kind: entraauth.ErrNotPermitted, rule: "agent"},
+		{name: "the agent in v1's claim", version: 2, change: but(agentAlone, "azp", blueprintID, "appid", agentID), named: true, kind: entraauth.ErrNotPermitted, rule: "agent"},
+		{name: "the agent as marker, and no client", change: but(agentAlone, "appid", nil, "xms_par_app_azp", agentID), named: true, kind: entraauth.ErrNotPermitted, rule: "agent"},
+		{name: "an agent user of the named agent", change: agentUser, named: true, kind: entraauth.ErrNotPermitted, rule: "agent"},
 
 		{name: "subject's facets twice", change: agentUser, forge: decoded(1, front(`"xms_sub_fct":"3"`)), kind: bad, rule: "form"},
 		{name: "subject's facets twice, once escaped", change: agentUser, forge: decoded(1, front(`"xms_\u0073ub_fct":"3"`)), kind: bad, rule: "form"},

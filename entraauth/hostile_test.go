@@ -20,12 +20,18 @@ type hostile struct {
 	forge func(f *fixture, token string) string
 	kind  error
 	rule  string
+	// named: it is one change away from a token of the agent that the policy of namingFixture names.
+	named bool
 }
 
 // tokens returns the token that must be accepted and the one that must not.
 func (h hostile) tokens(f *fixture) (good, bad string) {
 	version := max(h.version, 1)
-	good = f.tenant.Mint(f.api, version, nil)
+	start := func(map[string]any, map[string]any) {}
+	if h.named {
+		start = func(header, claims map[string]any) { agentAlone(f, header, claims) }
+	}
+	good = f.tenant.Mint(f.api, version, start)
 	bad = good
 	if h.change != nil {
 		bad = f.tenant.Mint(f.api, version, func(header, claims map[string]any) { h.change(f, header, claims) })
@@ -97,11 +103,15 @@ func corpus() map[string][]hostile {
 
 func TestHostileTokens(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, nil)
+	open, naming := newFixture(t, nil), newFixture(t, namesAgent)
 	n := 0
 	for group, rows := range corpus() {
 		for _, h := range rows {
 			n++
+			f := open
+			if h.named {
+				f = naming
+			}
 			t.Run(group+"/"+h.name, func(t *testing.T) {
 				good, hostile := h.tokens(f)
 				if _, err := f.verifier.Verify(t.Context(), good); err != nil {
@@ -144,16 +154,21 @@ func check(t *testing.T, f *fixture, token string, kind error, rule string) {
 
 // The corpus bites: with any one rule taken out, some row of it fails.
 func TestCorpusBites(t *testing.T) { // not in parallel: it takes the rules from all verifiers
-	f := newFixture(t, uncached)
+	open, naming := newFixture(t, uncached), newFixture(t, func(o *entraauth.Options) { uncached(o); namesAgent(o) })
 	type row struct {
 		hostile
-		token string
+		verifier *entraauth.Verifier
+		token    string
 	}
 	var all []row
 	for _, rows := range corpus() {
 		for _, h := range rows {
+			f := open
+			if h.named {
+				f = naming
+			}
 			_, token := h.tokens(f)
-			all = append(all, row{h, token})
+			all = append(all, row{h, f.verifier, token})
 		}
 	}
 	for _, name := range entraauth.RuleNames() {
@@ -167,7 +182,7 @@ func TestCorpusBites(t *testing.T) { // not in parallel: it takes the rules from
 			defer entraauth.DisableRule(name)()
 			accepted, fail := 0, 0
 			for _, r := range all {
-				_, err := f.verifier.Verify(t.Context(), r.token)
+				_, err := r.verifier.Verify(t.Context(), r.token)
 				var e *entraauth.Error
 				if err == nil {
 					accepted++

@@ -230,15 +230,17 @@ func (id *Identity) Claims(v any) error {
 }
 
 // LogValue returns the ids of the caller, the application and the token, and of an agent
-// its id, its role and its blueprint's id. It holds no name and no part of the token. Each
+// its id, its role and its blueprint's id, if the token has that. It holds no name and no part of the token. Each
 // call returns a new group, because some handlers redact in place.
 func (id *Identity) LogValue() slog.Value {
-	user, client, token := slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID)
-	if id.agent.Role == AgentRoleNone {
-		return slog.GroupValue(user, client, token)
+	attrs := []slog.Attr{slog.String("user", id.userID), slog.String("client", id.clientID), slog.String("uti", id.tokenID)}
+	if id.agent.Role != AgentRoleNone {
+		attrs = append(attrs, slog.String("agent", cmp.Or(id.agent.ID, "unknown")), slog.String("agent_role", id.agent.Role.String()))
 	}
-	return slog.GroupValue(user, client, token, slog.String("agent", cmp.Or(id.agent.ID, "unknown")),
-		slog.String("agent_role", id.agent.Role.String()), slog.String("blueprint", id.agent.BlueprintID))
+	if id.agent.Role != AgentRoleNone && id.agent.BlueprintID != "" {
+		attrs = append(attrs, slog.String("blueprint", id.agent.BlueprintID))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // An arrived Identity is one that [Verifier.Middleware] put into a request's context.

@@ -50,12 +50,15 @@ type Policy struct {
 	// application, so in the verifier's policy Agents without AppRoles are an error. Without
 	// any, the verifier's policy refuses all agents on their own, and another policy adds
 	// nothing. Other callers are not affected. Only tokens with the optional claims that
-	// [Agent] names identify agents.
+	// [Agent] names identify agents. A tenant's ID and the API's own client ID are errors
+	// in the verifier's policy, and in those of package mcpentra. (An agent may have its
+	// blueprint's ID, but calls other APIs than its own.)
 	Agents []string
 	// AgentUsers are the object IDs (claim oid) of the agent users that may call. They
 	// need what users need; what they lack is refused as [ErrNotPermitted], because nobody
-	// signs in with such an account: its agent asks for another token. Without any, the verifier's policy refuses all agent users,
-	// and another policy adds nothing.
+	// signs in with such an account: its agent asks for another token. Without any, the
+	// verifier's policy refuses all agent users, and another policy adds nothing. A tenant's
+	// ID and the API's own client ID are errors as for Agents.
 	AgentUsers []string
 	// PeopleOnly accepts only people who act through no agent: no applications, no agents,
 	// no agent users. By default a person may act through any agent. It locks out people

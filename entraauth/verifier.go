@@ -162,18 +162,23 @@ func checkIDs(t *tenancy, a *application, p *Policy, fault func(field string, er
 	if slices.ContainsFunc(p.Clients, is(tenant)) {
 		fault("Policy.Clients", fmt.Errorf("%s is the tenant ID; list ids of client applications", tenant))
 	}
-	if slices.ContainsFunc(p.Agents, is(tenant)) {
-		fault("Policy.Agents", fmt.Errorf("%s is the tenant ID; list application IDs of agent identities", tenant))
+	for _, id := range t.listed {
+		if slices.ContainsFunc(p.Agents, is(id)) {
+			fault("Policy.Agents", fmt.Errorf("%s is a tenant ID; list application IDs of agent identities", id))
+		}
+	}
+	if slices.ContainsFunc(p.Agents, is(a.clientID)) {
+		fault("Policy.Agents", fmt.Errorf("%s is the API's client ID, and a blueprint's ID names no agent; list application IDs of agent identities", a.clientID))
 	}
 	if len(p.Agents) > 0 && len(p.AppRoles) == 0 {
 		fault("Policy.Agents", errors.New("agents on their own need an app role, and AppRoles names none; name the role that they are granted"))
 	}
-	for _, id := range []string{tenant, a.clientID} {
+	for _, id := range append(slices.Clone(t.listed), a.clientID) {
 		if slices.ContainsFunc(p.AgentUsers, is(id)) {
-			fault("Policy.AgentUsers", fmt.Errorf("%s is the tenant's or the application's id; list object IDs of agent users", id))
+			fault("Policy.AgentUsers", fmt.Errorf("%s is a tenant's or the application's id; list object IDs of agent users", id))
 		}
 		if slices.ContainsFunc(p.Groups, is(id)) {
-			fault("Policy.Groups", fmt.Errorf("%s is the tenant's or the application's id; list object IDs of groups", id))
+			fault("Policy.Groups", fmt.Errorf("%s is a tenant's or the application's id; list object IDs of groups", id))
 		}
 	}
 }

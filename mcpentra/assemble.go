@@ -88,7 +88,7 @@ func (c *config) assemble(v *entraauth.Verifier, server *mcp.Server, registry *r
 	ctx = &rpcMessage{Context: ctx, server: &nobody{}}
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
-	faults = append(faults, c.checkPatterns(holdings{before, shown.inventory(ctx, start)}))
+	faults = append(faults, c.checkPatterns(holdings{before, shown.inventory(ctx, start)}), c.checkAgentIDs(v))
 	faults = append(faults, c.checkActing(v, registry.acting))
 	return distinct(faults)
 }
@@ -307,6 +307,12 @@ func (h holdings) has(k kind, p *resourceuri.Pattern) bool {
 	return h.any(listTemplates, p.MatchesSome)
 }
 
+// policyOptions are the options that set policies, by what for.
+var policyOptions = []struct {
+	option string
+	kind   kind
+}{{"WithToolPolicy", tool}, {"WithPromptPolicy", prompt}, {"WithResourcePolicy", resource}}
+
 // checkPatterns returns a fault for each pattern that matches nothing the server has: a
 // policy with a misspelled name protects nothing.
 func (c *config) checkPatterns(has holdings) error {
@@ -317,10 +323,7 @@ func (c *config) checkPatterns(has holdings) error {
 				"check the spelling, and register the %[3]s in a set of WithTools, not later on srv.MCP()", option, p, kindNames[k]))
 		}
 	}
-	for _, of := range []struct {
-		option string
-		kind   kind
-	}{{"WithToolPolicy", tool}, {"WithPromptPolicy", prompt}, {"WithResourcePolicy", resource}} {
+	for _, of := range policyOptions {
 		rules := *c.access.rules(of.kind)
 		for i := range rules {
 			check(of.option, of.kind, &rules[i].Pattern)
@@ -333,6 +336,45 @@ func (c *config) checkPatterns(has holdings) error {
 		for i := range s.resources {
 			check(serverCredentialOption, resource, &s.resources[i])
 		}
+	}
+	return errors.Join(faults...)
+}
+
+// checkAgentIDs returns a fault for each policy that names a tenant or the API itself as an agent or an
+// agent user, as the verifier does for its own: no agent meets it, ever.
+func (c *config) checkAgentIDs(v *entraauth.Verifier) error {
+	if v == nil {
+		return nil
+	}
+	app := v.Registration()
+	var faults []error
+	check := func(r *rule, option string) {
+		fault := func(field, id, problem string) {
+			faults = append(faults, fmt.Errorf("%s(%q): %s: %s %s", option, &r.Pattern, field, id, problem))
+		}
+		for _, id := range r.policy.Agents {
+			switch id = strings.ToLower(id); {
+			case slices.Contains(app.Tenants, id):
+				fault("Agents", id, "is a tenant ID; list application IDs of agent identities")
+			case id == app.ClientID:
+				fault("Agents", id, "is the API's client ID, and a blueprint's ID names no agent; list application IDs of agent identities")
+			}
+		}
+		for _, id := range r.policy.AgentUsers {
+			if id = strings.ToLower(id); id == app.ClientID || slices.Contains(app.Tenants, id) {
+				fault("AgentUsers", id, "is a tenant's or the application's id; list object IDs of agent users")
+			}
+		}
+	}
+	for _, of := range policyOptions {
+		rules := *c.access.rules(of.kind)
+		for i := range rules {
+			check(&rules[i], of.option)
+		}
+	}
+	brought := c.access.broughtNow().tools
+	for i := range brought {
+		check(&brought[i], "WithTools: policy of the tool ")
 	}
 	return errors.Join(faults...)
 }

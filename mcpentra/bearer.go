@@ -40,8 +40,11 @@ const (
 // says what that is.
 func (s *stages) refuseCaller(w http.ResponseWriter, r *http.Request, check *entraauth.BearerCheck, err error) {
 	if e, ok := errors.AsType[*entraauth.Error](err); ok && s.mayRead(r, e) {
-		defer callOf(r.Context()).leased.close()
-		if d := s.wholeDenial(w, r, e); d != nil {
+		c := callOf(r.Context())
+		defer c.leased.close()
+		if !s.receiveRefused(w, r) {
+			defer c.body.Abandon(w) // after the answer
+		} else if d := s.wholeDenial(r, e); d != nil {
 			s.refuser.refuse(w, r, d)
 			return
 		}
@@ -59,14 +62,17 @@ func (s *stages) mayRead(r *http.Request, e *entraauth.Error) bool {
 	return s.admission.users.admit(&callOf(r.Context()).leased, "refused "+e.Caller().UserID(), 0) == 0
 }
 
-// wholeDenial returns the denial for all that the request needs, or nil if that can't be known.
-func (s *stages) wholeDenial(w http.ResponseWriter, r *http.Request, e *entraauth.Error) *denial {
-	c, access := callOf(r.Context()), s.policies.access
+// receiveRefused reads the body of a refused request, and reports whether all of it is there.
+func (s *stages) receiveRefused(w http.ResponseWriter, r *http.Request) bool {
+	c := callOf(r.Context())
 	limits := edge.BodyLimits{Bytes: min(maxRefusedBody, s.limits.BodyBytes), Timeout: min(maxRefusedTime, s.limits.BodyTimeout)}
 	_ = c.writer.SetReadDeadline(time.Now().Add(limits.Timeout)) // a test's recorder has none
-	if c.body.Receive(w, r, limits, &c.leased) != nil {
-		return nil
-	}
+	return c.body.Receive(w, r, limits, &c.leased) == nil
+}
+
+// wholeDenial returns the denial for all that the request needs, or nil if that can't be known.
+func (s *stages) wholeDenial(r *http.Request, e *entraauth.Error) *denial {
+	c, access := callOf(r.Context()), s.policies.access
 	c.read(edge.BodyOf(r))
 	targets, err := targetsOf(c, r.Header)
 	if err != nil || checkTargets(targets) != nil || !json.Valid(c.data) {

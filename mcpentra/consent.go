@@ -41,16 +41,9 @@ type consent struct {
 }
 
 // ask returns the answer to a tool call that failed because Entra needs the user's
-// consent: a request to open the page if the client can, otherwise the failure itself,
-// whose text contains the URL. An agent user has no page to consent on: whoever opened it
-// would consent for themselves, so its text is for an administrator.
+// consent: a request to open the page if there is one and the client can, otherwise the
+// failure itself, whose text contains the URL. There is none for an agent user.
 func (c *consent) ask(m *rpcMessage, call *mcp.CallToolRequest, e *obo.Error) (mcp.Result, error) {
-	if result, ok := m.result.(*mcp.CallToolResult); ok && !m.caller.IsPerson() {
-		others := *e
-		others.ConsentURL = ""
-		result.Content = []mcp.Content{&mcp.TextContent{Text: others.UserText()}}
-		return result, nil
-	}
 	if !opensURLs(call) || e.ConsentURL == "" {
 		return m.result, nil
 	}

@@ -252,12 +252,13 @@ func WithLimits(l Limits) Option {
 //
 // A caller who lacks a scope gets 403 insufficient_scope with all scopes that the tool
 // needs, and can retry with them. A caller who lacks a role, a group or an allowed
-// client does not see the tool in tools/list, and gets 403 for calling it. The metadata advertises the verifier's scopes
-// alone: clients ask for whatever is advertised.
+// client does not see the tool in tools/list, and gets 403 for calling it. The metadata
+// advertises the verifier's scopes alone: clients ask for whatever is advertised.
 //
 // [NewServer] returns an error for a pattern that is misleading or that matches none of
-// the tools of [WithTools], and for a policy that requires nothing. Tools added later,
-// with mcp.AddTool, are matched when they are called.
+// the tools of [WithTools], and for a policy that requires nothing, or that names a tenant
+// or the API itself as an agent or an agent user. Tools added later, with mcp.AddTool, are
+// matched when they are called.
 func WithToolPolicy(pattern string, p entraauth.Policy) Option {
 	return withPolicy("WithToolPolicy", tool, pattern, p)
 }

@@ -3,6 +3,7 @@ package obo
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -42,6 +43,8 @@ type agentAssertions struct {
 	mu       sync.Mutex
 	number   uint64              // of the latest assertion
 	rejected map[string]rejected // by the agent's ID
+	// proven is until when an agent's assertion is used; there is none once a failed renewal is logged.
+	proven map[string]time.Time
 }
 
 // agentAssertion proves an agent. Two have different numbers, even if Entra issues the same text again.
@@ -64,9 +67,10 @@ func newAgentAssertions(s *sender, now func() time.Time, log *eventLog, r *refus
 		}),
 		circuits: map[string]*circuit{},
 		rejected: map[string]rejected{},
+		proven:   map[string]time.Time{},
 	}
 	for id := range s.app.agents {
-		v.circuits[id] = &circuit{now: now, logger: log.operator.With("agent", id), tenantID: s.app.home.id}
+		v.circuits[id] = &circuit{now: now, logger: log.operator.With("agent", id), tenantID: s.app.home.id, says: ofAgent}
 	}
 	return v
 }
@@ -141,6 +145,7 @@ func (v *agentAssertions) replace(g *agent, assertion agentAssertion) bool {
 		return false
 	}
 	v.rejected[g.id] = rejected{assertion.number, now}
+	delete(v.proven, g.id)
 	v.tokens.Forget(g.id)
 	return true
 }
@@ -162,20 +167,37 @@ func (v *agentAssertions) load(ctx context.Context, g *agent) (cache.Item[agentA
 	}
 	v.refusals.settle(who, key, begun, e)
 	if e != nil {
-		if errors.Is(e, ErrMisconfigured) { // else the exchanges that wait say it
+		if errors.Is(e, ErrMisconfigured) {
 			v.log.failed(ctx, home, "", e)
+		} else { // the exchanges that wait say it, and no exchange waits for a renewal
+			v.renewalFailed(ctx, g, e)
 		}
 		return cache.Item[agentAssertion]{}, e
 	}
 	v.log.fixed(fault{tenant: home.id, agent: g.id, first: true}, "")
-	return v.item(got, started), nil
+	return v.item(g, got, started), nil
+}
+
+// renewalFailed warns, once until it succeeds, that an agent's assertion is not renewed while the
+// last one is still used.
+func (v *agentAssertions) renewalFailed(ctx context.Context, g *agent, e *Error) {
+	v.mu.Lock()
+	until := v.proven[g.id]
+	delete(v.proven, g.id)
+	v.mu.Unlock()
+	if v.now().Before(until) {
+		v.log.operator.LogAttrs(ctx, slog.LevelWarn, "the assertion for an agent is not renewed; the last one is used until it expires",
+			append(e.attrs(), slog.Time("until", until))...)
+	}
 }
 
 // item numbers an agent's assertion and decides how long it is used, by this host's clock.
-func (v *agentAssertions) item(s *entrawire.Success, started time.Time) cache.Item[agentAssertion] {
+func (v *agentAssertions) item(g *agent, s *entrawire.Success, started time.Time) cache.Item[agentAssertion] {
+	expires := started.Add(s.Lifetime - min(agentMargin, s.Lifetime/4))
 	v.mu.Lock()
 	v.number++
 	number := v.number
+	v.proven[g.id] = expires
 	v.mu.Unlock()
 	refresh := max(s.Lifetime-refreshAhead, s.Lifetime/2)
 	if s.RefreshIn > 0 {
@@ -183,7 +205,7 @@ func (v *agentAssertions) item(s *entrawire.Success, started time.Time) cache.It
 	}
 	return cache.Item[agentAssertion]{
 		Value:     agentAssertion{secret.New(s.AccessToken), number},
-		ExpiresAt: started.Add(s.Lifetime - min(agentMargin, s.Lifetime/4)),
+		ExpiresAt: expires,
 		RefreshAt: started.Add(refresh),
 		Size:      len(s.AccessToken),
 	}

@@ -164,7 +164,7 @@ func TestAgentsOfManyUsers(t *testing.T) {
 			}
 		})
 	}
-	for user := range 100 {
+	for user := range 30 {
 		a := blueprintToken(user)
 		for _, o := range agentRequests {
 			for _, agent := range agents {

@@ -112,6 +112,67 @@ func wantPrompt(t *testing.T, x *obo.Exchanger, when string) {
 	time.Sleep(time.Second) //nolint:forbidigo // on the clock of testing/synctest; from then on users have other tokens
 }
 
+// TestFailingRenewalWarns: nobody waits for a renewal, so one warning says that it fails in passing,
+// once until it succeeds.
+func TestFailingRenewalWarns(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"throttled", "busy", "down", "no connection"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				entra := &agentEntra{}
+				x := entra.exchanger(t, nil)
+				for outage := 1; outage <= 2; outage++ {
+					entra.refuse(true, 0, answer{})
+					mustAsk(t, x, outage*100, agentA)
+					time.Sleep(61 * time.Minute) //nolint:forbidigo // on the clock of testing/synctest
+					entra.refuse(true, -1, firstStepFails[name].a)
+					for user := range 5 {
+						mustAsk(t, x, outage*100+1+user, agentA)
+						time.Sleep(20 * time.Second) //nolint:forbidigo // on the clock of testing/synctest
+					}
+					if n := strings.Count(entra.text(), "the assertion for an agent is not renewed"); n != outage || !strings.Contains(entra.text(), `"level":"WARN"`) || !strings.Contains(entra.text(), `"agent":"`+agentA) {
+						t.Errorf("%d warnings after %d outages, want one each with the agent:\n%s", n, outage, entra.text())
+					}
+					time.Sleep(20 * time.Minute) //nolint:forbidigo // on the clock of testing/synctest
+				}
+			})
+		})
+	}
+}
+
+// TestPausedAgentSaysSo: an agent's pause is not taken for an outage of Entra.
+func TestPausedAgentSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		entra := &agentEntra{}
+		x := entra.exchanger(t, nil)
+		entra.refuseAgent(agentA, firstStepFails["down"].a)
+		var texts []string
+		for user := range 30 {
+			if _, err := askAs(t, x, 1+user, agentA); err != nil {
+				texts = append(texts, err.Error())
+			}
+			time.Sleep(2 * time.Second) //nolint:forbidigo // on the clock of testing/synctest
+		}
+		if got := strings.Join(texts, "\n"); !strings.Contains(got, "the assertion for the server's agent identity") || strings.Contains(got, "not sending it requests") {
+			t.Errorf("got %s\nwant an error about the assertion for the agent", got)
+		}
+		entra.refuseAgent("", answer{})
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // on the clock of testing/synctest
+		mustAsk(t, x, 1, agentA)
+		for _, want := range []string{"pausing requests for it alone", "issues the assertion for the agent again"} {
+			if !strings.Contains(entra.text(), want) {
+				t.Errorf("the log does not say %q:\n%s", want, entra.text())
+			}
+		}
+		for _, never := range []string{"pausing requests to it", "Entra ID answers again"} {
+			if strings.Contains(entra.text(), never) {
+				t.Errorf("the log says %q, want only this agent's pause:\n%s", never, entra.text())
+			}
+		}
+	})
+}
+
 // TestErrorsAreEachExchangesOwn, to be run with -race: exchanges that fail together, for one first step
 // or one user's pause, have an error each, with their own resource and agent.
 func TestErrorsAreEachExchangesOwn(t *testing.T) {
@@ -120,7 +181,7 @@ func TestErrorsAreEachExchangesOwn(t *testing.T) {
 		if test.a.delay > 0 {
 			continue
 		}
-		for i := range 20 {
+		for i := range 4 {
 			entra := &agentEntra{}
 			x := entra.exchanger(t, withVault)
 			entra.refuse(i%2 == 0, -1, test.a)

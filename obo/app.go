@@ -66,7 +66,7 @@ func newTenant(host authority.Host, id string, now func() time.Time, logger *slo
 	t.base = host.Tenant(t.id)
 	t.tokenURL = t.base + "/oauth2/v2.0/token"
 	t.discovery = discoveryDocument(t.base, t.tokenURL)
-	t.circuit = &circuit{now: now, logger: logger, tenantID: t.id}
+	t.circuit = &circuit{now: now, logger: logger, tenantID: t.id, says: ofTenant}
 	return t
 }
 

@@ -61,6 +61,8 @@ type claims struct {
 	tenant  *tenant
 	cp1     bool   // the user's client handles claims challenges
 	user    string // "<tid>.<oid>" in lower case; empty if they aren't GUIDs
+	// agentUser: the user is the account of an agent, which signs in on no page.
+	agentUser bool
 	// audience is compared with the configured app, never used as one.
 	audience string
 }
@@ -99,7 +101,7 @@ func (a *app) inspect(token string) (claims, error) {
 	if err != nil {
 		return claims{}, err
 	}
-	c := claims{expires: expires, tenant: t, cp1: payload.has("xms_cc", cp1), audience: payload.text("aud")}
+	c := claims{expires: expires, tenant: t, cp1: payload.has("xms_cc", cp1), audience: payload.text("aud"), agentUser: payload.isAgentUser()}
 	if oid := payload.text("oid"); authority.IsGUID(oid) {
 		c.user = strings.ToLower(tid + "." + oid)
 	}
@@ -178,6 +180,12 @@ func (p payload) has(name, word string) bool {
 		list = []string{p.text(name)}
 	}
 	return slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, word) })
+}
+
+// isAgentUser reports whether the token says that the user is an agent user: 13 among the
+// numbers of xms_sub_fct.
+func (p payload) isAgentUser() bool {
+	return slices.Contains(strings.Fields(p.text("xms_sub_fct")), "13")
 }
 
 // checkUser rejects everything but a user's delegated access token: only those have

@@ -32,6 +32,7 @@ type circuit struct {
 	now      func() time.Time
 	logger   *slog.Logger
 	tenantID string
+	says     circuitTexts
 
 	mu       sync.Mutex
 	failures int                  // of the service, in a row
@@ -42,6 +43,20 @@ type circuit struct {
 	probed   time.Time            // when the probe in flight was sent
 	last     *Error
 }
+
+// circuitTexts say what a circuit pauses: in errors, and in the log when it opens and closes.
+type circuitTexts struct{ problem, paused, again string }
+
+var (
+	ofTenant = circuitTexts{
+		"Entra ID keeps failing, so the server is not sending it requests at the moment",
+		"Entra ID keeps failing; pausing requests to it", "Entra ID answers again",
+	}
+	ofAgent = circuitTexts{
+		"Entra ID keeps failing to issue the assertion for the server's agent identity, so the server is not asking for it at the moment",
+		"Entra ID keeps failing to issue the assertion for an agent; pausing requests for it alone", "Entra ID issues the assertion for the agent again",
+	}
+)
 
 // enter returns an error if no request may be sent, and else whether the request is the
 // probe. A caller that may send must call leave.
@@ -59,7 +74,7 @@ func (c *circuit) enter() (probe bool, open *Error) {
 	}
 	return false, &Error{
 		Kind: c.last.Kind, AADSTS: c.last.AADSTS, OAuthError: c.last.OAuthError,
-		Problem:    "Entra ID keeps failing, so the server is not sending it requests at the moment",
+		Problem:    c.says.problem,
 		Remedy:     "try again in a moment; if it persists, " + askOperator + "look at the first failures (" + serverLog + ")",
 		RetryAfter: min(max(c.until.Sub(now), time.Second), circuitMaxPause),
 		cause:      c.last.cause,
@@ -115,13 +130,13 @@ func (c *circuit) open(ctx context.Context, e *Error) {
 	c.pause = min(max(circuitPause, 2*c.pause), circuitMaxPause)
 	c.since = c.now()
 	c.until = c.since.Add(max(c.pause, min(e.RetryAfter, circuitMaxPause)))
-	c.logger.LogAttrs(ctx, slog.LevelError, "Entra ID keeps failing; pausing requests to it",
+	c.logger.LogAttrs(ctx, slog.LevelError, c.says.paused,
 		slog.String("tenant", c.tenantID), slog.Time("until", c.until), slog.String("reason", e.Error()))
 }
 
 func (c *circuit) close(ctx context.Context) {
 	if c.pause != 0 {
-		c.logger.LogAttrs(ctx, slog.LevelInfo, "Entra ID answers again", slog.String("tenant", c.tenantID))
+		c.logger.LogAttrs(ctx, slog.LevelInfo, c.says.again, slog.String("tenant", c.tenantID))
 	}
 	c.failures, c.pause, c.probed, c.last = 0, 0, time.Time{}, nil
 }

@@ -71,7 +71,8 @@ type Error struct {
 	CorrelationID, TraceID string
 	// ConsentURL and AdminConsentURL are where a user or an administrator
 	// consents, with ErrConsentRequired. They contain no personal data. They are empty if the
-	// exchange was for an agent.
+	// exchange was for an agent. ConsentURL is also empty if the user is an agent user (13 in
+	// the claim xms_sub_fct), who signs in on no page.
 	ConsentURL, AdminConsentURL string
 	// Problem and Remedy say what happened and what to do, as sentences without a
 	// period.

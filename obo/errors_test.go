@@ -324,3 +324,26 @@ func TestRefusedIdentityIsAskedForAgain(t *testing.T) {
 		t.Errorf("%d exchanges, want 5", got)
 	}
 }
+
+// An agent user signs in on no page, so its errors name none; an administrator's they name.
+func TestNoConsentURLForAgentUsers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.api.OptionalClaims = []string{"xms_sub_fct", "xms_act_fct"}
+	w.tenant.RevokeConsent(w.api, w.tenant.Storage())
+	agent := w.tenant.AddAgent(w.tenant.AddBlueprint("Agents"), "Agent")
+	x := w.exchanger(nil)
+	for name, c := range map[string]struct {
+		user *entratest.User
+		page bool
+	}{"agent user": {w.tenant.AddAgentUser(agent, "agent@contoso.com", "Agent user"), false}, "person": {w.alice, true}} {
+		credential := x.Credential(obo.NewAssertion(w.tenant.Token(c.user, agent, w.api)))
+		for range 2 { // the second time it is known
+			_, err := w.get(t.Context(), credential)
+			e := asError(t, err)
+			if !errors.Is(e, obo.ErrConsentRequired) || (e.ConsentURL != "") != c.page || strings.Contains(err.Error(), "/authorize?") != c.page || e.AdminConsentURL == "" {
+				t.Errorf("%s: got %v, ConsentURL %q, AdminConsentURL %q; want %v, with a ConsentURL: %v", name, err, e.ConsentURL, e.AdminConsentURL, obo.ErrConsentRequired, c.page)
+			}
+		}
+	}
+}

@@ -138,6 +138,9 @@ func (x *Exchanger) failed(ctx context.Context, who claims, r request, err error
 		e = &Error{Kind: ErrUnavailable, Problem: "the exchange failed", cause: err}
 	}
 	e = e.of(r)
+	if who.agentUser { // whoever opened the page would consent for themselves
+		e.ConsentURL = ""
+	}
 	if !e.known {
 		x.log.failed(ctx, who.tenant, who.user, e)
 	}

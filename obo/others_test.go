@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -153,7 +152,7 @@ func TestAbandonedExchangesAreBounded(t *testing.T) {
 				return entra.RoundTrip(req)
 			})}
 		})
-		before := runtime.NumGoroutine()
+		before := bubbleGoroutines()
 		ctx, hangUp := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		full := 0
@@ -168,15 +167,16 @@ func TestAbandonedExchangesAreBounded(t *testing.T) {
 		}
 		hangUp()
 		all.Wait()
-		if n := runtime.NumGoroutine() - before; n > 256+5 || full != 1000-256 {
-			t.Errorf("%d exchanges go on, %d of 1000 were refused; want at most 261 and 744", n, full)
+		if n := bubbleGoroutines() - before; n > 256 || full != 1000-256 {
+			t.Errorf("%d exchanges go on, %d of 1000 were refused; want at most 256 and 744", n, full)
 		}
 		if err := entra.ask(x, bob, 0); err != nil {
 			t.Errorf("another user: got %v, want nil", err)
 		}
 		time.Sleep(time.Minute)
-		if n := runtime.NumGoroutine() - before; n > 5 {
-			t.Errorf("%d exchanges go on a minute later, want at most 5", n)
+		synctest.Wait()
+		if n := bubbleGoroutines() - before; n > 0 {
+			t.Errorf("%d exchanges go on a minute later, want 0", n)
 		}
 		if err := entra.ask(x, alice, 0); err != nil {
 			t.Errorf("the user a minute later: got %v, want nil", err)

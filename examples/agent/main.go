@@ -98,7 +98,7 @@ func online(ctx context.Context, getenv func(string) string, stdout, stderr io.W
 		downstream: http.DefaultClient, log: slog.New(slog.NewTextHandler(stderr, nil)),
 	}, public+"/mcp")
 	if err != nil && getenv("TENANT_ID")+getenv("API_APP_ID") == "" {
-		return fmt.Errorf("nothing is configured yet; to see it without a tenant: go run ./examples/agent -demo\n%w", err)
+		return fmt.Errorf("nothing is configured yet (examples/agent/main.go begins with the variables); to see it without a tenant: go run ./examples/agent -demo\n%w", err)
 	}
 	if err != nil {
 		return err

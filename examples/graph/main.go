@@ -86,7 +86,7 @@ func online(ctx context.Context, getenv func(string) string, stdout io.Writer) e
 		Resources:     []string{graph},
 	})
 	if err != nil && getenv("TENANT_ID")+getenv("API_APP_ID") == "" {
-		return fmt.Errorf("nothing is configured yet; to see it without a tenant: go run ./examples/graph -demo\n%w", err)
+		return fmt.Errorf("nothing is configured yet (examples/graph/main.go begins with the variables); to see it without a tenant: go run ./examples/graph -demo\n%w", err)
 	}
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -28,6 +29,17 @@ func TestDemoOnce(t *testing.T) {
 	out := stdout.String()
 	wantText(t, out, "ok    1. Alice lists the tools", "Authenticated ping successful", "ようこそ、アリスさん。", "...<truncated>",
 		"AuthorizationPermissionMismatch", "401 Unauthorized", "resource_metadata=", "insufficient_scope", "Carol opens the page", "All 12 steps passed.")
+	for _, readme := range []string{"README.md", "README.ja.md"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", readme))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantText(t, out, regexp.MustCompile(`(?m)^ok  .*$`).FindAllString(string(data), -1)...)
+		rules := regexp.MustCompile(`(?m)^ {8}rules passed .*\n(?: {25}.*\n)*`)
+		if got, want := rules.FindString(string(data)), rules.FindString(out); got == "" || got != want {
+			t.Errorf("%s prints\n%s, want what the tour prints:\n%s", readme, got, want)
+		}
+	}
 	if strings.Contains(out, "FAIL") || stderr.Len() > 0 {
 		t.Errorf("output:\n%s\nlog:\n%s", out, stderr.String())
 	}

@@ -56,6 +56,9 @@ func (v *variables) readToolPolicies(c *Config) {
 		line, _, _ = strings.Cut(line, "#")
 		for part := range strings.SplitSeq(line, ";") {
 			policy, err := parsePolicy(strings.Fields(part))
+			if err == nil {
+				err = v.checkAgentUsers(c, policy.Policy.AgentUsers)
+			}
 			if err != nil {
 				faulty = true
 				v.add(lineOf(number), strings.ReplaceAll(err.Error(), "\n", "; "), policyRemedy)
@@ -67,6 +70,16 @@ func (v *variables) readToolPolicies(c *Config) {
 	if !faulty && len(c.ToolPolicies) == 0 && v.text(name) != "" {
 		c.Warnings = append(c.Warnings, where+" has no policy, so no tool needs more than the scope")
 	}
+}
+
+// checkAgentUsers rejects other values of the configuration among a policy's agent users.
+func (v *variables) checkAgentUsers(c *Config, ids []string) error {
+	for _, id := range ids {
+		if err := v.checkAgentUser(c, id); err != nil {
+			return fmt.Errorf("agent_users %w", err)
+		}
+	}
+	return nil
 }
 
 const policyRemedy = "Write a policy as TOOL requirement=value,value …, such as read_blob_with_token scopes=Files.Read roles=Reader auth_context=c1"

@@ -83,6 +83,8 @@ func TestToolPolicyFaults(t *testing.T) {
 		"agent users by name":    {"secure_ping agent_users=bot", `"bot" is not a GUID`},
 		"people only, or not":    {"secure_ping people_only=false", "people_only has no other value than true"},
 		"people and agent users": {"secure_ping people_only=true agent_users=22222222-2222-2222-2222-222222222222", "PeopleOnly"},
+		"the API as agent user":  {"secure_ping agent_users=22222222-2222-2222-2222-222222222222," + strings.ToUpper(testApp), "agent_users has the value of API_APP_ID in it"},
+		"the tenant likewise":    {"secure_ping agent_users=" + testTenant, "agent_users has the value of TENANT_ID in it"},
 		"agents on their own":    {"secure_ping agents=x", `"agents" is not known`},
 		"no context":             {"secure_ping auth_context=", "auth_context is empty"},
 	} {
