@@ -305,13 +305,6 @@ func (r *rates) lease(d *demand, taken int, wait time.Duration, now time.Time) {
 	b.lapses = now.Add(leaseLife)
 	b.empty = time.Time{}
 	if taken < d.want {
-		b.empty = later(d.asked.Add(wait), now.Add(r.pause))
+		b.empty = now.Add(max(wait-now.Sub(d.asked), r.pause))
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
