@@ -39,6 +39,7 @@ var (
 	StoreLookups      = Metric{"mcpentra.store.lookups", "{lookup}", "Looks into the shared store of exchanged tokens by result.", nil}
 	CircuitOpen       = Metric{"mcpentra.circuit.open", "1", "1 while requests to the target are not tried.", nil}
 	AssertionEnds     = Metric{"mcpentra.assertion.expiry", "s", "When the app's client assertion ends, in Unix time.", nil}
+	SecretEnds        = Metric{"mcpentra.secret.expiry", "s", "When the app's client secret ends, in Unix time, as configured.", nil}
 )
 
 // The metrics of Azure Storage, by package blobtool.

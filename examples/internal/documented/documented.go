@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/blobtool"
@@ -26,6 +28,13 @@ type Surroundings struct {
 	Authority *http.Client // for requests to Entra
 	Storage   *http.Client // for requests to Azure Storage
 
+	Tokens    obo.TokenStore  // exchanged tokens that replicas share; nil for none
+	StoreKeys [][]byte        // encrypt them
+	SignIns   authproxy.Store // what sign-ins through the server must remember; nil for this process's memory
+
+	Tracers trace.TracerProvider // nil for no traces
+	Meters  metric.MeterProvider // nil for no metrics
+
 	LoopbackDocuments bool // clients on this machine may describe themselves
 }
 
@@ -37,6 +46,7 @@ func NewServer(c serverconfig.Config, resourceURL string, s Surroundings) (_ *mc
 	}
 	verifier, err := entraauth.NewVerifier(c.TenantID, c.APIAppID, &entraauth.Options{
 		HTTPClient: s.Authority, Logger: s.Log, AuthorityHost: c.AuthorityHost, AppIDURIs: c.AppIDURIs, Policy: c.Policy(),
+		TracerProvider: s.Tracers, MeterProvider: s.Meters,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -56,6 +66,12 @@ func NewServer(c serverconfig.Config, resourceURL string, s Surroundings) (_ *mc
 		mcpentra.WithAllowedHosts(c.AllowedHosts...),
 		mcpentra.WithTrustedProxies(c.TrustedProxies...),
 		mcpentra.WithTools(mcpentra.IdentityTools(verifier), newTokenTool(c), blobs),
+	}
+	if s.Tracers != nil {
+		options = append(options, mcpentra.WithTracerProvider(s.Tracers))
+	}
+	if s.Meters != nil {
+		options = append(options, mcpentra.WithMeterProvider(s.Meters))
 	}
 	if c.OBO {
 		acting, err := actingOptions(c, s)
@@ -91,7 +107,10 @@ func NewServer(c serverconfig.Config, resourceURL string, s Surroundings) (_ *mc
 func actingOptions(c serverconfig.Config, s Surroundings) ([]mcpentra.Option, error) {
 	o := &obo.Options{
 		HTTPClient: s.Authority, Logger: s.Log, AuthorityHost: c.AuthorityHost, Resources: c.Audiences,
-		RedirectURL: c.ConsentURL,
+		RedirectURL: c.ConsentURL, TracerProvider: s.Tracers, MeterProvider: s.Meters,
+	}
+	if s.Tokens != nil {
+		o.Store, o.StoreKeys = s.Tokens, s.StoreKeys
 	}
 	var options []mcpentra.Option
 	if c.AgentID != "" {
@@ -108,7 +127,8 @@ func newAuthProxy(c serverconfig.Config, issuer string, s Surroundings) (*authpr
 	return authproxy.New(issuer, c.TenantID, p.ClientID, p.Method, p.Keys, &authproxy.Options{
 		HTTPClient: s.Authority, AuthorityHost: c.AuthorityHost, Replicas: p.Replicas,
 		PrivateSchemes: p.PrivateSchemes, Downstream: p.Downstream, CombinedConsent: p.CombinedConsent,
-		UnsafeLoopbackDocuments: s.LoopbackDocuments,
+		UnsafeLoopbackDocuments: s.LoopbackDocuments, Store: s.SignIns,
+		TracerProvider: s.Tracers, MeterProvider: s.Meters,
 	})
 }
 
@@ -123,6 +143,7 @@ func blobTools(c serverconfig.Config, s Surroundings) (mcpentra.ToolSet, error) 
 	}
 	o := &blobtool.Options{
 		HTTPClient: s.Storage, Logger: s.Log, DownloadDir: c.DownloadDir,
+		TracerProvider: s.Tracers, MeterProvider: s.Meters,
 		Tools: []string{"read_blob_with_token"}, // only this one: the documented server has four tools
 	}
 	if n := c.DownloadMax; n > 0 {
