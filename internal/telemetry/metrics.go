@@ -37,7 +37,7 @@ var (
 	ExchangeWaiters   = Metric{"mcpentra.exchange.waiters", "{caller}", "Callers that waited for an exchange of another caller.", nil}
 	ExchangeAhead     = Metric{"mcpentra.exchange.ahead", "{exchange}", "Exchanges begun before a cached token ends, for which no caller waits.", nil}
 	StoreLookups      = Metric{"mcpentra.store.lookups", "{lookup}", "Looks into the shared store of exchanged tokens by result; error also counts failed writes.", nil}
-	CircuitOpen       = Metric{"mcpentra.circuit.open", "1", "1 while requests to the target are not tried.", nil}
+	CircuitOpen       = Metric{"mcpentra.circuit.open", "{circuit}", "1 while requests to the target are not tried.", nil}
 	AssertionEnds     = Metric{"mcpentra.assertion.expiry", "s", "When the certificate that signs the app's client assertions ends, in Unix time, by what the app does with it.", nil}
 )
 
