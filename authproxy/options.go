@@ -8,6 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
@@ -34,6 +37,10 @@ type Options struct {
 	// HTTPClient sends requests to Entra only. It is copied; the copy follows no redirects and
 	// keeps no cookies. Defaults to a client with http.DefaultTransport.
 	HTTPClient *http.Client
+	// TracerProvider gets a span for each request to Entra. Defaults to none.
+	TracerProvider trace.TracerProvider
+	// MeterProvider gets requests by endpoint and outcome. Defaults to none.
+	MeterProvider metric.MeterProvider
 	// Store remembers what must be single-use. Defaults to this process's memory, which is lost
 	// on restart and not shared with other replicas.
 	Store Store
@@ -121,8 +128,8 @@ type Client struct {
 // concurrent use, and shared by all replicas of a server. Names are hexadecimal hashes; values
 // are sealed or say nothing about users. Package redisstore has a Store on Redis.
 //
-// While a Store fails, refreshes and revocations are refused (503 temporarily_unavailable), and
-// sign-ins work. Each call has a deadline of one second.
+// While a Store fails, codes, refreshes and revocations are refused (503 temporarily_unavailable,
+// Retry-After), so nothing is used twice. Each call has a deadline of one second.
 type Store interface {
 	// Get returns the value of the name, or nil if there is none.
 	Get(ctx context.Context, name string) ([]byte, error)
