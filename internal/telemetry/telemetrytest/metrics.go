@@ -15,7 +15,7 @@ func (r *Recorder) MeterProvider() metric.MeterProvider { return meterProvider{r
 
 // An Instrument is how an instrument was made.
 type Instrument struct {
-	Kind                    string // counter, histogram, gauge
+	Kind                    string // counter, histogram, gauge, total (an observable counter)
 	Name, Unit, Description string
 	Buckets                 []float64
 }
@@ -46,7 +46,7 @@ func (r *Recorder) Instrument(name string) Instrument {
 
 // Series returns the values of an instrument by attribute set, such as "a=1,b=2", sorted by
 // key; "" is the empty set. A counter's is its sum, a histogram's how many values it has, and a
-// gauge's what its callback reports now.
+// gauge's or total's what its callbacks report now.
 func (r *Recorder) Series(name string) map[string]float64 {
 	series := map[string]float64{}
 	kind := r.Instrument(name).Kind
@@ -71,12 +71,12 @@ func (r *Recorder) Values(name string) map[string][]float64 {
 		r.mu.Unlock()
 		return nil
 	}
-	isGauge := i.Kind == "gauge"
-	if isGauge {
+	isObserved := i.Kind == "gauge" || i.Kind == "total"
+	if isObserved {
 		clear(i.values)
 	}
 	r.mu.Unlock()
-	if isGauge {
+	if isObserved {
 		for _, c := range callbacks {
 			if slices.Contains(c.instruments, i) {
 				_ = c.f(context.Background(), observer{only: i})
@@ -182,6 +182,22 @@ func (m meter) Float64ObservableGauge(name string, options ...metric.Float64Obse
 	return gauge{instrument: m.instrument("gauge", name, c.Unit(), c.Description(), nil)}, nil
 }
 
+type total struct {
+	metric.Int64ObservableCounter
+	*instrument
+}
+
+// Int64ObservableCounter implements [metric.Meter].
+func (m meter) Int64ObservableCounter(name string, options ...metric.Int64ObservableCounterOption) (metric.Int64ObservableCounter, error) {
+	c := metric.NewInt64ObservableCounterConfig(options...)
+	return total{instrument: m.instrument("total", name, c.Unit(), c.Description(), nil)}, nil
+}
+
+// An observed instrument is a gauge or a total.
+type observed interface{ recorded() *instrument }
+
+func (i *instrument) recorded() *instrument { return i }
+
 type callback struct {
 	embedded.Registration
 	r           *Recorder
@@ -193,7 +209,7 @@ type callback struct {
 func (m meter) RegisterCallback(f metric.Callback, instruments ...metric.Observable) (metric.Registration, error) {
 	c := &callback{r: m.r, f: f}
 	for _, i := range instruments {
-		c.instruments = append(c.instruments, i.(gauge).instrument)
+		c.instruments = append(c.instruments, i.(observed).recorded())
 	}
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
@@ -216,7 +232,16 @@ type observer struct {
 
 // ObserveFloat64 implements [metric.Observer].
 func (o observer) ObserveFloat64(of metric.Float64Observable, v float64, options ...metric.ObserveOption) {
-	if i := of.(gauge).instrument; i == o.only {
+	o.observe(of, v, options)
+}
+
+// ObserveInt64 implements [metric.Observer].
+func (o observer) ObserveInt64(of metric.Int64Observable, v int64, options ...metric.ObserveOption) {
+	o.observe(of, float64(v), options)
+}
+
+func (o observer) observe(of any, v float64, options []metric.ObserveOption) {
+	if i := of.(observed).recorded(); i == o.only {
 		config := metric.NewObserveConfig(options)
 		i.record(config.Attributes(), v)
 	}
