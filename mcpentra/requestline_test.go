@@ -208,7 +208,9 @@ func (a *auditor) ordinary() {
 	w := a.on(policyWorld(a.t))
 	addWhoami(w)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "many"}, many)
-	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "panics"}, func(context.Context, *mcp.CallToolRequest, any) (*mcp.CallToolResult, any, error) { panic("out of order") })
+	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "panics"}, func(context.Context, *mcp.CallToolRequest, any) (*mcp.CallToolResult, any, error) {
+		panic("out of order")
+	})
 	known := w.bearer(map[string]any{"uti": "token-1"})
 	traced := maps.Clone(known)
 	traced["Traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
