@@ -27,6 +27,9 @@ var mayRequire = map[string]string{
 	"github.com/maypok86/otter/v2":                               "caches",
 	"github.com/modelcontextprotocol/go-sdk":                     "MCP",
 	"github.com/yosida95/uritemplate/v3":                         "resource templates",
+	"go.opentelemetry.io/otel":                                   "telemetry",
+	"go.opentelemetry.io/otel/metric":                            "telemetry",
+	"go.opentelemetry.io/otel/trace":                             "telemetry",
 	"go.uber.org/goleak":                                         "tests",
 	"go.yaml.in/yaml/v4":                                         "files of mcp-entra setup and tenant",
 	"golang.org/x/text":                                          "charsets",
@@ -35,7 +38,7 @@ var mayRequire = map[string]string{
 }
 
 // mustNotNeed are modules that must not reach users by way of ours.
-var mustNotNeed = regexp.MustCompile(`redis|opentelemetry|prometheus|k8s\.io|testcontainers|docker|aws|stacklok|lestrrat|go-oidc|mcp-go`)
+var mustNotNeed = regexp.MustCompile(`redis|opentelemetry\.io/(otel/(sdk|exporters)|contrib)|prometheus|k8s\.io|testcontainers|docker|aws|stacklok|lestrrat|go-oidc|mcp-go`)
 
 // A moduleFile is what go mod edit -json says of a go.mod.
 type moduleFile struct {

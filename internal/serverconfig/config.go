@@ -1,11 +1,13 @@
-// Package serverconfig reads the configuration of the example server (examples/server): variables
-// of the environment or of a .env file; the environment takes precedence. All faults are reported at
+// Package serverconfig reads the configuration of the example servers (examples/server and
+// examples/production): variables of the environment or of a .env file; the environment takes precedence. All faults are reported at
 // once, each with its place and a remedy. cmd/mcp-entra reads it too.
 package serverconfig
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
@@ -38,6 +40,7 @@ type Config struct {
 	StorageURL  string // "" if not configured; so is
 	Container   string
 	DownloadDir string
+	DownloadMax int64 // bytes of saved copies, of all users; 0 for the tool's default
 
 	OBO        bool              // act on behalf of users
 	Method     clientauth.Method // holds the client secret and never prints it
@@ -59,6 +62,12 @@ func (c Config) ResourceURL(origin string) string { return cmp.Or(c.PublicURL, o
 // It uses nothing else and reports all faults at once.
 func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	v := newVariables(lookup, dotenv)
+	c := v.readConfig()
+	c.Misspelled = vocabulary(knownVariables).misspelled(v.file)
+	return c, v.faults
+}
+
+func (v *variables) readConfig() Config {
 	var c Config
 	v.readIdentity(&c)
 	v.readStorage(&c)
@@ -70,11 +79,9 @@ func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	v.readAuthProxy(&c)
 	v.readAppIDURIs(&c)
 	v.readToolPolicies(&c)
-	c.DownloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
-	v.check("DOWNLOAD_DIR", checkFolder(c.DownloadDir), "Name a folder; it is made if it is not there")
+	v.readDownloads(&c)
 	v.warnOfProcessVariables(&c)
-	c.Misspelled = misspelled(v.file)
-	return c, v.faults
+	return c
 }
 
 // ReadForToken reads the configuration for judging a token. Without IDs, the token's own are
@@ -141,6 +148,19 @@ func (v *variables) readStorage(c *Config) {
 	}
 	if missing := c.MissingStorage(); len(missing) > 0 {
 		c.Warnings = append(c.Warnings, "read_blob_with_token can't read: not set: "+strings.Join(missing, ", "))
+	}
+}
+
+func (v *variables) readDownloads(c *Config) {
+	c.DownloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
+	v.check("DOWNLOAD_DIR", checkFolder(c.DownloadDir), "Name a folder; it is made if it is not there")
+	const name = "DOWNLOAD_MAX_BYTES"
+	if s := v.text(name); s != "" {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < 1 {
+			v.fault(name, fmt.Sprintf("%q is not a number of bytes", Shorten(s)), "Set it to less than what DOWNLOAD_DIR can hold, such as 805306368 for 768 MiB, or leave it out for 16 GiB")
+		}
+		c.DownloadMax = n
 	}
 }
 
