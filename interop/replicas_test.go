@@ -267,8 +267,8 @@ func TestReplicasRedisKilled(t *testing.T) {
 		}
 	}
 	log, _ := x.log.look()
-	if fails, works := strings.Count(log, "the rate store fails"), strings.Count(log, "the rate store works again"); fails != 8 || works != 8 {
-		t.Errorf("the log tells %d beginnings and %d ends of outages, want two at each of four replicas", fails, works)
+	if fails, works := strings.Count(log, "the rate store fails"), strings.Count(log, "the rate store works again"); fails < 8 || works != fails {
+		t.Errorf("the log tells %d beginnings and %d ends of outages, want at least two at each of four replicas", fails, works)
 	}
 	o := x.offer(t, x.token("alice"), 160, 10*time.Second)
 	if n := o.status[http.StatusOK]; n < 396 || n > 484 {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,17 +31,23 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // arguments if there are any.
 func startRedis(t *testing.T, args ...string) (*exec.Cmd, *redis.Client) {
 	t.Helper()
+	return startRedisAt(t, freeAddress(t).String(), args...)
+}
+
+// startRedisAt is startRedis on a port of 127.0.0.1.
+func startRedisAt(t *testing.T, address string, args ...string) (*exec.Cmd, *redis.Client) {
+	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Fatal("redis-server is not installed. Run: apt-get install redis-server")
 	}
-	address := freeAddress(t)
-	args = append([]string{"--port", strconv.Itoa(address.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, args...)
+	_, port, _ := strings.Cut(address, ":")
+	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, args...)
 	cmd := exec.Command(path, args...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	client := redis.NewClient(&redis.Options{Addr: address.String()})
+	client := redis.NewClient(&redis.Options{Addr: address})
 	t.Cleanup(func() {
 		_ = client.Close()
 		_ = cmd.Process.Kill()
