@@ -10,7 +10,6 @@ import (
 	"go/token"
 	"go/types"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -26,23 +25,23 @@ func TestOtherPlatforms(t *testing.T) {
 			t.Parallel()
 			p := platform{files: token.NewFileSet(), packages: map[string]*types.Package{"unsafe": types.Unsafe}}
 			cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Dir,GoFiles,ImportMap,Standard", "./...")
-			cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0")
+			cmd.Env = append(cmd.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0")
 			out, err := cmd.Output()
 			if err != nil {
 				t.Fatal(err)
 			}
 			ours := 0
 			for d := json.NewDecoder(bytes.NewReader(out)); ; { // a package comes after what it imports
-				var source source
-				if err := d.Decode(&source); errors.Is(err, io.EOF) {
+				var s source
+				if err := d.Decode(&s); errors.Is(err, io.EOF) {
 					break
 				} else if err != nil {
 					t.Fatal(err)
 				}
-				if err := p.check(source); err != nil {
-					t.Errorf("%s on %s: %v", source.ImportPath, goos, err)
+				if err := p.check(s); err != nil {
+					t.Errorf("%s on %s: %v", s.ImportPath, goos, err)
 				}
-				if source.ours() {
+				if s.ours() {
 					ours++
 				}
 			}
