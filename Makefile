@@ -54,10 +54,16 @@ fuzz: ## each target for FUZZTIME; a package is built once for all of its target
 	done
 
 interop: interop-programs ## real programs against ours; see there for what they need
-	cd interop && go test -count=1 -timeout 10m . ./live
+	cd interop && go test -count=1 -timeout 10m . ./live ./deploy
 	cd interop && go test -count=1 -timeout 10m -v ./conformance
 	cd interop && go test -count=1 -timeout 10m ./mcpclients
+	cd interop && go test -count=1 -timeout 10m -v ./soak
 	cd redisstore && go test -tags redis -count=1 ./...
+
+SOAK ?= 10m
+.PHONY: soak
+soak: ## a thousand users on three replicas, faults and deploys, for a while; interop has it for half a minute
+	cd interop && SOAK=$(SOAK) go test -count=1 -timeout 0 -v ./soak
 
 # Node 20 or newer, Python 3.11 or newer with venv, and on Debian what apt-get brings as root.
 PYTHON_CLIENTS = interop/clients/python interop/mcpclients/python
@@ -73,6 +79,16 @@ interop-programs:
 		python3 -m venv $$dir/.venv; \
 		$$dir/.venv/bin/pip install -q --disable-pip-version-check --require-hashes -r $$dir/requirements.txt; \
 	done
+
+.PHONY: image
+image: ## builds the Dockerfile without a registry, and runs it unprivileged; as root on Debian
+	command -v buildah && command -v busybox || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends buildah busybox-static; }
+	cd interop && go test -tags image -count=1 -timeout 20m -run '^TestImage$$' ./deploy
+
+.PHONY: recipes
+recipes: ## docs/deploy's lines for the Azure CLI, and its Bicep
+	release/recipes
 
 bench: ## ours beside the code, then beside the rivals
 	go test -run '^$$' -bench . ./...
@@ -120,7 +136,7 @@ dist: ## the command for each platform, as a release has it
 next: ## with the next version of Go
 	GOTOOLCHAIN=$(NEXT_GO) go test ./... ./redisstore/...
 
-nightly: next release-check ## what is too slow for every change
+nightly: next release-check image recipes ## what is too slow for every change
 
 $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION):
 	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)

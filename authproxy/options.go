@@ -8,6 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 )
 
@@ -34,6 +37,10 @@ type Options struct {
 	// HTTPClient sends requests to Entra only. It is copied; the copy follows no redirects and
 	// keeps no cookies. Defaults to a client with http.DefaultTransport.
 	HTTPClient *http.Client
+	// TracerProvider gets a span for each request to Entra. Defaults to none.
+	TracerProvider trace.TracerProvider
+	// MeterProvider gets requests by endpoint and outcome. Defaults to none.
+	MeterProvider metric.MeterProvider
 	// Store remembers what must be single-use. Defaults to this process's memory, which is lost
 	// on restart and not shared with other replicas.
 	Store Store

@@ -12,6 +12,9 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/copies"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
@@ -39,6 +42,13 @@ type Options struct {
 	// Logger receives one record for each failed call, with its cause, and for
 	// each copy that could not be saved. Defaults to no logging.
 	Logger *slog.Logger
+
+	// TracerProvider gets a span for each request to Azure Storage and each search. Defaults to none.
+	TracerProvider trace.TracerProvider
+
+	// MeterProvider gets the duration of requests to Azure Storage, the bytes read and the
+	// saved copies. Defaults to none.
+	MeterProvider metric.MeterProvider
 
 	// Now is the clock for the dates and the expiry of saved blobs, and for removing
 	// the unfinished files of a crashed process. Defaults to [time.Now].

@@ -13,6 +13,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
 )
@@ -36,6 +39,12 @@ type Options struct {
 	Now func() time.Time
 	// Logger receives refusals and trouble with keys. Defaults to [slog.Default].
 	Logger *slog.Logger
+	// TracerProvider gets a span for each fetch of metadata and keys, and for each decision of
+	// a policy. Defaults to none.
+	TracerProvider trace.TracerProvider
+	// MeterProvider gets the age of the keys, their fetches, and the use of the token cache.
+	// Defaults to none.
+	MeterProvider metric.MeterProvider
 	// AuthorityHost is the https URL of another cloud's authority, such as
 	// "https://login.microsoftonline.us". Defaults to the public cloud.
 	AuthorityHost string

@@ -12,6 +12,9 @@
 // suite and documents like those of known clients. The clients are as they come; a script is the user
 // at the browser.
 //
+// Package deploy, below, decodes the manifests of deploy/ with the types of Kubernetes, and builds and
+// runs the image.
+//
 // It is a module of its own, so that go test ./... in the root needs Go alone. Its
 // tests need Node 20 or later, and the programs of the lock file:
 //

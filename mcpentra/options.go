@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
@@ -40,6 +42,8 @@ type config struct {
 	authProxy      AuthProxy    // nil without one
 	states         *seal.Sealer // nil without keys
 	cursors        *seal.Sealer
+	tracers        trace.TracerProvider // nil without one
+	meters         metric.MeterProvider // nil without one
 	log            *slog.Logger
 }
 
@@ -383,4 +387,29 @@ func cloud(authority string) string {
 		return "ciamlogin.com"
 	}
 	return host
+}
+
+// WithTracerProvider makes a span for each message, with OpenTelemetry. Without this option
+// nothing of OpenTelemetry is called. The packages that tools use have providers of their own
+// in their Options.
+func WithTracerProvider(tracers trace.TracerProvider) Option {
+	return func(c *config) error {
+		if tracers == nil {
+			return errors.New("WithTracerProvider: the provider is nil; pass one, or leave the option out")
+		}
+		c.tracers = tracers
+		return nil
+	}
+}
+
+// WithMeterProvider measures messages, limits, sessions and streams, with OpenTelemetry.
+// Without this option nothing of OpenTelemetry is called.
+func WithMeterProvider(meters metric.MeterProvider) Option {
+	return func(c *config) error {
+		if meters == nil {
+			return errors.New("WithMeterProvider: the provider is nil; pass one, or leave the option out")
+		}
+		c.meters = meters
+		return nil
+	}
 }

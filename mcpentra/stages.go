@@ -172,7 +172,9 @@ func (s *stages) draining(next http.Handler) http.Handler {
 			return
 		}
 		defer cancel()
-		next.ServeHTTP(w, r.WithContext(ctx))
+		alive := edge.NewKeepAlive(w) // gateways cut a stream on which nothing comes
+		defer alive.Close()
+		next.ServeHTTP(alive, r.WithContext(ctx))
 	})
 }
 

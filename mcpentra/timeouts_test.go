@@ -241,3 +241,46 @@ func dial(t testing.TB, url string) (net.Conn, *bufio.Reader) {
 	must(t, conn.SetReadDeadline(time.Now().Add(20*time.Second))) // a test that hangs says where
 	return conn, bufio.NewReader(conn)
 }
+
+// Something comes on a stream for the server's messages at least every minute, for the gateways that
+// cut it after four, until its client leaves.
+func TestQuietStreams(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, b *bubble) {
+				token, method, header, body := b.token(b.alice), "GET", "Mcp-Protocol-Version: 2025-11-25\r\n", ""
+				if mode.name == "sessions" {
+					status, h, answer := send(t, b.transport(t), b.url, initialize, token)
+					if status != http.StatusOK {
+						t.Fatalf("initialize: got %d %s, want 200", status, answer)
+					}
+					header += "Mcp-Session-Id: " + h.Get("Mcp-Session-Id") + "\r\n"
+				} else {
+					method, body = "POST", `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},`+modernMeta+`}}`
+					header = "Mcp-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\nContent-Type: application/json\r\n"
+				}
+				conn, answers := b.raw(t)
+				_, err := fmt.Fprintf(conn, "%s /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nAccept: application/json, text/event-stream\r\n%sContent-Length: %d\r\n\r\n%s",
+					method, token, header, len(body), body)
+				must(t, err)
+				resp, err := http.ReadResponse(answers, nil)
+				must(t, err)
+				defer func() { _, _ = conn.Close(), resp.Body.Close() }() // in this order: the body's end never comes
+				begun, last, comments := time.Now(), time.Now(), 0
+				for lines := bufio.NewScanner(resp.Body); time.Since(begun) < 10*time.Minute && lines.Scan(); last = time.Now() {
+					if quiet := time.Since(last); quiet > time.Minute {
+						t.Errorf("nothing came for %s, want something each minute", quiet)
+					}
+					if lines.Text() == ":" {
+						comments++
+					}
+				}
+				if got := time.Since(begun); resp.StatusCode != http.StatusOK || got < 10*time.Minute || comments < 10 {
+					t.Errorf("got %s, %d comments, and the end after %s; want 200, one a minute, and no end", resp.Status, comments, got)
+				}
+			}, mode.opts...)
+		})
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
@@ -40,6 +42,11 @@ type Options struct {
 	// to slog.Default(); outages and warnings about the configuration go to
 	// slog.Default(), and the rest is not logged.
 	Logger *slog.Logger
+	// TracerProvider gets a span for each exchange and each request to Entra. Defaults to none.
+	TracerProvider trace.TracerProvider
+	// MeterProvider gets exchanges, the use of the cache and of Store, and when the client
+	// assertion ends. Defaults to none.
+	MeterProvider metric.MeterProvider
 	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
 	// Defaults to https://login.microsoftonline.com.
 	AuthorityHost string

@@ -118,8 +118,13 @@ func blobTools(c serverconfig.Config, s surroundings) (mcpentra.ToolSet, error) 
 	if !c.OBO {
 		credential = func(context.Context) (azcore.TokenCredential, error) { return nil, errOBOOff }
 	}
-	return blobtool.New(c.StorageURL, c.Container, credential, &blobtool.Options{
+	o := &blobtool.Options{
 		HTTPClient: s.storage, Logger: s.log, DownloadDir: c.DownloadDir,
 		Tools: []string{"read_blob_with_token"}, // only this one: the documented server has four tools
-	})
+	}
+	if n := c.DownloadMax; n > 0 {
+		o.MaxTotalBytes = n
+		o.MaxUserBytes, o.MaxFileBytes = min(n, blobtool.DefaultMaxUserBytes), min(n, blobtool.DefaultMaxFileBytes)
+	}
+	return blobtool.New(c.StorageURL, c.Container, credential, o)
 }

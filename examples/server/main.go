@@ -27,7 +27,8 @@
 // It speaks HTTP and belongs behind a TLS proxy. With -demo it needs no
 // configuration and no Azure; with -demo -proxy, any client can sign in. With -explain it reads a token from standard input
 // and shows its result under each rule: "why 401?". Before anything is configured, it
-// uses the token's own tenant and audience.
+// uses the token's own tenant and audience. With -health it asks the server that runs beside
+// it, as a container without a shell needs.
 package main
 
 import (
@@ -63,7 +64,7 @@ const (
 	exitUsage  = 2
 )
 
-const usage = `Usage: server [-demo [-proxy] [-once] | -explain < TOKEN]
+const usage = `Usage: server [-demo [-proxy] [-once] | -explain < TOKEN | -health]
 
 Without flags it serves, as the variables of the environment, or of .env in the working directory, say:
 TENANT_ID, API_APP_ID and those that examples/server/README.md lists. "mcp-entra setup apply -env .env"
@@ -83,21 +84,25 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	proxy := flags.Bool("proxy", false, "with -demo: clients sign in through the server, without a client ID")
 	once := flags.Bool("once", false, "with -demo: exit after the tour; the exit code says whether it passed")
 	judge := flags.Bool("explain", false, "read a token from standard input and show its result under each rule; nothing is served")
+	health := flags.Bool("health", false, "ask the server that runs with the same HOST and PORT for its health; the exit code says whether it is 200")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
 		return exitUsage
-	case flags.NArg() > 0 || ((*once || *proxy) && !*demo) || (*judge && *demo):
-		_, _ = fmt.Fprintln(stderr, "server: there are no arguments, -proxy and -once go with -demo, and -explain goes alone; -h shows more")
+	case flags.NArg() > 0 || ((*once || *proxy) && !*demo) || (*judge && *demo) || (*health && (*judge || *demo)):
+		_, _ = fmt.Fprintln(stderr, "server: there are no arguments, -proxy and -once go with -demo, and -explain and -health go alone; -h shows more")
 		return exitUsage
 	}
 	dotenv, unreadable := serverconfig.ReadDotenv(serverconfig.DotenvFile)
-	if *demo {
+	if *demo || *health {
 		c, faults := serverconfig.ReadListen(lookup, dotenv)
 		if faults = append(unreadable, faults...); len(faults) > 0 {
 			reportFaults(stderr, c, faults, nil)
 			return exitFailed
+		}
+		if *health {
+			return reportHealth(ctx, c, stderr)
 		}
 		return runDemo(ctx, c, demonstration{*proxy, *once}, stdout, stderr)
 	}

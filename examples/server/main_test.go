@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -77,6 +81,49 @@ func TestFirstStart(t *testing.T) {
 			if strings.Contains(stderr.String(), testSecret) {
 				t.Errorf("a secret is shown:\n%s", stderr.String())
 			}
+		})
+	}
+}
+
+// TestHealth asks servers that are healthy, not healthy, and not there.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		status    int // 0: nobody listens
+		variables map[string]string
+		code      int
+		text      string
+	}{
+		"healthy":            {200, nil, exitOK, ""},
+		"on every address":   {200, map[string]string{"HOST": "0.0.0.0"}, exitOK, ""},
+		"without keys":       {503, nil, exitFailed, "answers 503 Service Unavailable, want 200: keys_unavailable"},
+		"something else":     {302, nil, exitFailed, "answers 302 Found, want 200"},
+		"nobody":             {0, nil, exitFailed, "does not answer"},
+		"a port of any kind": {200, map[string]string{"PORT": "0"}, exitFailed, "PORT is 0"},
+		"not a port":         {200, map[string]string{"PORT": "x"}, exitFailed, "PORT: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/health" {
+					t.Errorf("asks for %s, want /health", r.URL)
+				}
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(row.status)
+				_, _ = io.WriteString(w, "keys_unavailable")
+			}))
+			defer server.Close()
+			_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+			variables := map[string]string{"PORT": port}
+			maps.Copy(variables, row.variables)
+			if row.status == 0 {
+				server.Close()
+			}
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), []string{"-health"}, lookupIn(variables), strings.NewReader(""), &stdout, &stderr); code != row.code {
+				t.Errorf("exit code %d, want %d: %s", code, row.code, stderr.String())
+			}
+			wantText(t, stderr.String(), row.text)
 		})
 	}
 }

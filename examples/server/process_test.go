@@ -228,7 +228,7 @@ func TestJSONFaults(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-once"}, {"-nonsense"}, {"serve"}} {
+	for _, args := range [][]string{{"-once"}, {"-nonsense"}, {"serve"}, {"-health", "-demo"}, {"-health", "-explain"}} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), args, lookupIn(nil), strings.NewReader(""), &stdout, &stderr); code != exitUsage || stderr.Len() == 0 {
 			t.Errorf("%q: exit code %d, %s", args, code, stderr.String())

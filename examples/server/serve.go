@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
@@ -36,4 +40,44 @@ func localURL(listener net.Listener) string {
 		return "http://" + listener.Addr().String()
 	}
 	return "http://localhost:" + port
+}
+
+// reportHealth asks the server that runs with the same HOST and PORT, as the health check of a
+// container does. The exit code says whether it is healthy.
+func reportHealth(ctx context.Context, c serverconfig.Listen, stderr io.Writer) int {
+	err := health(ctx, c)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "server: not healthy:", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+func health(ctx context.Context, c serverconfig.Listen) error {
+	if c.Port == 0 {
+		return errors.New("PORT is 0, so the server's port is not known; set PORT to a number")
+	}
+	host := c.Host
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() { // it listens on every address
+		if host = "127.0.0.1"; ip.To4() == nil {
+			host = "::1" // by address: an image without /etc/hosts does not know localhost
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Second) // the server itself waits 2 seconds for keys
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, strconv.Itoa(c.Port))+"/health", nil)
+	if err != nil {
+		return fmt.Errorf("HOST: %w", err)
+	}
+	transport := &http.Transport{DisableKeepAlives: true} // and no proxy, whatever HTTP_PROXY says
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		return fmt.Errorf("%s does not answer: %w. Start the server, or set HOST and PORT to its own", r.URL, reasonOf(err))
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<10)) // what there is of it
+		return fmt.Errorf("%s answers %s, want 200: %s", r.URL, answer.Status, strings.TrimSpace(string(text)))
+	}
+	return nil
 }

@@ -5,7 +5,9 @@ package serverconfig
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
@@ -38,6 +40,7 @@ type Config struct {
 	StorageURL  string // "" if not configured; so is
 	Container   string
 	DownloadDir string
+	DownloadMax int64 // bytes of saved copies, of all users; 0 for the tool's default
 
 	OBO        bool              // act on behalf of users
 	Method     clientauth.Method // holds the client secret and never prints it
@@ -70,8 +73,7 @@ func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	v.readAuthProxy(&c)
 	v.readAppIDURIs(&c)
 	v.readToolPolicies(&c)
-	c.DownloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
-	v.check("DOWNLOAD_DIR", checkFolder(c.DownloadDir), "Name a folder; it is made if it is not there")
+	v.readDownloads(&c)
 	v.warnOfProcessVariables(&c)
 	c.Misspelled = misspelled(v.file)
 	return c, v.faults
@@ -141,6 +143,19 @@ func (v *variables) readStorage(c *Config) {
 	}
 	if missing := c.MissingStorage(); len(missing) > 0 {
 		c.Warnings = append(c.Warnings, "read_blob_with_token can't read: not set: "+strings.Join(missing, ", "))
+	}
+}
+
+func (v *variables) readDownloads(c *Config) {
+	c.DownloadDir = v.textOr("DOWNLOAD_DIR", "./downloads")
+	v.check("DOWNLOAD_DIR", checkFolder(c.DownloadDir), "Name a folder; it is made if it is not there")
+	const name = "DOWNLOAD_MAX_BYTES"
+	if s := v.text(name); s != "" {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n < 1 {
+			v.fault(name, fmt.Sprintf("%q is not a number of bytes", Shorten(s)), "Set it to less than what DOWNLOAD_DIR can hold, such as 805306368 for 768 MiB, or leave it out for 16 GiB")
+		}
+		c.DownloadMax = n
 	}
 }
 
