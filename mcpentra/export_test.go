@@ -1,6 +1,7 @@
 package mcpentra
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -19,6 +20,12 @@ type Users struct{ t *users }
 
 func NewUsers(l Limits, now func() time.Time) Users {
 	return Users{newUsers(l.withDefaults(), now)}
+}
+
+// Share makes replicas share the rates.
+func (u Users) Share(store RateStore, log *slog.Logger) Users {
+	u.t.rates.share(store, "https://mcp.example.com/mcp", log)
+	return u
 }
 
 // Admit counts a request of the user and returns what ends it, or how long to wait.

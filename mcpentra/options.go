@@ -38,6 +38,7 @@ type config struct {
 	hosts          []string
 	proxies        edge.Proxies
 	limits         Limits
+	rateStore      RateStore // nil without one
 	access         access
 	authProxy      AuthProxy    // nil without one
 	states         *seal.Sealer // nil without keys

@@ -109,7 +109,10 @@ func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *
 		refuser.authorizeURL = c.authProxy.AuthorizationEndpoint()
 	}
 	consent := &consent{states: c.states, exchanger: c.exchanger, log: c.log}
-	streams := newStreams(v.Recheck)
+	streams, users := newStreams(v.Recheck), newUsers(limits, time.Now)
+	if c.rateStore != nil {
+		users.rates.share(c.rateStore, resource.String(), c.log)
+	}
 	subscriptions := &subscriptionCheck{streams: streams, access: &c.access}
 	subscriptions.sessions = newSessions(limits, func(x *session) {
 		consent.waiting.drop(x.user, x.server)
@@ -119,7 +122,7 @@ func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *
 	})
 	s := &stages{
 		proxies: c.proxies, limits: limits, log: log, refuser: refuser, hosts: newHostCheck(resource, c), verifier: v, drain: edge.NewDrainer(),
-		admission: &admission{newUsers(limits, time.Now), limits, refuser, c.sessions},
+		admission: &admission{users, limits, refuser, c.sessions},
 		sessions:  subscriptions.sessions, streams: streams, subscriptions: subscriptions,
 		policies: &policyCheck{&c.access, refuser, subscriptions.sessions, cmp.Or(c.cursors, seal.Random(cursorPurpose)), primingDelay},
 		speaker:  &speaker{log, refuser, rpcwire.NewIDs()},
@@ -202,6 +205,7 @@ func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
 		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
 		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
 		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
+		slog.Bool("shared_rates", c.rateStore != nil),
 	}, append(c.describeAgents(), c.describeProxy()...)...)
 }
 
