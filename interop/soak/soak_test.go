@@ -18,7 +18,7 @@ const (
 	deployEvery  = 40 * time.Second // or a quarter of a shorter soak
 	preStop      = 2 * time.Second  // as a platform waits between the end of /ready and SIGTERM
 	moreHeap     = 1.05
-	moreThanIdle = 10 // goroutines or descriptors that may be left: connections that have just been closed
+	moreThanIdle = 5 // goroutines or descriptors that may be left: connections that have just been closed
 )
 
 // A soak is the load, and what it is measured by.
