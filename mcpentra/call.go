@@ -22,6 +22,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+	"github.com/mcpentra/mcp-entra-go/internal/trail"
 )
 
 // A call is an HTTP request on its way to a tool: what the server reads from it and what
@@ -250,6 +251,7 @@ type rpcMessage struct {
 	choosing sync.Once                   // of
 	actsAs   atomic.Pointer[actingAgent] // as which its tool acts for the caller; nil if it has not asked
 	lent     atomic.Bool                 // its tool has the server's own credential
+	trail    trail.Trail                 // the token requests that were sent for it
 
 	result mcp.Result
 	err    error
@@ -305,6 +307,8 @@ func (m *rpcMessage) Value(key any) any {
 		return m.call
 	case requestline.Key:
 		return m.server.logger()
+	case trail.Key:
+		return &m.trail
 	case toolset.CallerKey:
 		return toolset.Caller(m)
 	}

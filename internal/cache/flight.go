@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/trail"
 )
 
 // flight is a running load and its waiters. Whoever finishes the flight first writes item
@@ -17,11 +19,13 @@ type flight[V any] struct {
 	finish sync.Once
 	item   Item[V]
 	err    error
+	trail  trail.Trail
 }
 
 // wait returns the flight's result, or ctx's error if ctx ends first. If both are there,
-// the result wins.
+// the result wins. In any case, what the load has sent until then is in ctx's trail.
 func (f *flight[V]) wait(ctx context.Context) (Item[V], error) {
+	defer func() { trail.Of(ctx).Join(&f.trail) }()
 	select {
 	case <-f.done:
 		return f.item, f.err
@@ -62,6 +66,7 @@ func (c *Cache[K, V]) launch(key K, load LoadFunc[V]) *flight[V] {
 func (c *Cache[K, V]) run(key K, f *flight[V], load LoadFunc[V]) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
+	ctx = trail.With(ctx, &f.trail)
 	// A load that ignores its context must not block its key forever.
 	overdue := time.AfterFunc(c.timeout+abandonAfter, func() {
 		c.land(key, f, Item[V]{}, fmt.Errorf("%w (%v): %w", ErrAbandoned, c.timeout, context.DeadlineExceeded))
