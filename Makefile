@@ -70,7 +70,13 @@ interop-tests:
 	cd interop && go test -count=1 -timeout 10m . ./live ./deploy
 	cd interop && go test -count=1 -timeout 10m -v ./conformance
 	cd interop && go test -count=1 -timeout 10m ./mcpclients
+	cd interop && go test -count=1 -timeout 10m -v ./soak
 	cd redisstore && go test -tags redis -count=1 ./...
+
+SOAK ?= 10m
+.PHONY: soak
+soak: ## a thousand users on three replicas, faults and deploys, for a while; interop has it for half a minute
+	cd interop && SOAK=$(SOAK) go test -count=1 -timeout 0 -v ./soak
 
 # Node 20 or newer, Python 3.11 or newer with venv, and on Debian what apt-get brings as root.
 PYTHON_CLIENTS = interop/clients/python interop/mcpclients/python
