@@ -23,6 +23,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+	"github.com/mcpentra/mcp-entra-go/internal/trail"
 )
 
 // A call is an HTTP request on its way to a tool: what the server reads from it and what
@@ -276,6 +277,7 @@ type rpcMessage struct {
 	choosing sync.Once                   // of
 	actsAs   atomic.Pointer[actingAgent] // as which its tool acts for the caller; nil if it has not asked
 	lent     atomic.Bool                 // its tool has the server's own credential
+	trail    trail.Trail                 // the token requests that were sent for it
 
 	result mcp.Result
 	err    error
@@ -332,6 +334,8 @@ func (m *rpcMessage) Value(key any) any {
 		return m.call
 	case requestline.Key:
 		return m.server.logger()
+	case trail.Key:
+		return &m.trail
 	case toolset.CallerKey:
 		return toolset.Caller(m)
 	}
