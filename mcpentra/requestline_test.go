@@ -18,6 +18,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry/telemetrytest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
@@ -145,7 +146,7 @@ func changeless(name string, value any) any {
 		}
 	case string:
 		switch name {
-		case "time", "request_id", "uti", "stack", "correlation_id", "trace_id":
+		case "time", "request_id", "uti", "stack", "correlation_id", "trace_id", "span_id":
 			return "{" + name + "}"
 		}
 		return anyHost.ReplaceAllString(guid.ReplaceAllString(v, "{id}"), "{host}")
@@ -229,6 +230,9 @@ func (a *auditor) ordinary() {
 	a.send(w, "a batch with a call that is not allowed", "["+callBody("secure_ping")+","+callBody("report")+"]", known)
 	a.send(w, "a tool that panics", callBody("panics"), known)
 	a.send(w, "an unknown tool", callBody("nothing"), known)
+	w.options = append(w.options, mcpentra.WithTracerProvider(telemetrytest.New().TracerProvider()))
+	w.rebuild(a.t)
+	a.send(w, "a call in a trace of ours", callBody("secure_ping"), traced)
 }
 
 func (a *auditor) refused() {
