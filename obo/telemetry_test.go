@@ -1,10 +1,12 @@
 package obo_test
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -115,19 +117,22 @@ func TestTelemetryOfARenewal(t *testing.T) {
 	r, observe := w.observe(t)
 	h, held := w.hold()
 	h.began.Store(true) // the first answer passes
+	w.tenant.Fail(entratest.EndpointToken, entratest.Fault{Body: `{"token_type":"Bearer","access_token":"opaque","expires_in":3600,"refresh_in":600}`})
 	x := w.exchanger(func(o *obo.Options) { held(o); observe(o) })
 	c := x.Credential(w.assertion(w.alice))
-	w.mustGet(c)
+	if _, err := c.GetToken(t.Context(), storageOptions); err != nil {
+		t.Fatal(err)
+	}
 	h.began.Store(false)
-	w.clock.Advance(56 * time.Minute)
+	w.clock.Advance(11 * time.Minute)
 	ctx, id := spanOf(t, r)
-	if _, err := w.get(ctx, c); err != nil {
+	if _, err := c.GetToken(ctx, storageOptions); err != nil {
 		t.Fatal(err)
 	}
 	<-h.arrived
 	close(h.release)
-	for len(r.Series(telemetry.Exchanges.Name)) == 0 || r.Series(telemetry.Exchanges.Name)[exchangedOK] < 2 {
-		time.Sleep(time.Millisecond)
+	for r.Series(telemetry.ExchangeDuration.Name)[exchangedOK] < 2 { // nobody waits for a renewal
+		runtime.Gosched()
 	}
 	renewals := r.Named(telemetry.SpanExchange)[1:]
 	if len(renewals) != 1 || renewals[0].Parent.IsValid() || len(renewals[0].Links) != 1 || renewals[0].Links[0].SpanContext.SpanID() != id.SpanID() {
@@ -215,7 +220,7 @@ func TestTelemetryOfTheStore(t *testing.T) {
 	w := newWorld(t)
 	r, observe := w.observe(t)
 	store := newMemoryStore()
-	change := func(o *obo.Options) { observe(o); o.Store, o.StoreKeys = store, [][]byte{make([]byte, 32)} }
+	change := func(o *obo.Options) { observe(o); o.Store, o.StoreKeys = store, [][]byte{bytes.Repeat([]byte{7}, 32)} }
 	x := w.exchanger(change)
 	for _, result := range []string{"hit", "miss", "error"} {
 		wantSeries(t, r, telemetry.StoreLookups, "mcpentra.result="+result, 0)
