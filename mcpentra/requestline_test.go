@@ -145,7 +145,7 @@ func changeless(name string, value any) any {
 		}
 	case string:
 		switch name {
-		case "time", "request_id", "uti", "stack", "correlation_id", "trace_id":
+		case "time", "request_id", "uti", "stack", "correlation_id", "trace_id", "span_id":
 			return "{" + name + "}"
 		}
 		return anyHost.ReplaceAllString(guid.ReplaceAllString(v, "{id}"), "{host}")
@@ -205,7 +205,8 @@ func (a *auditor) send(w *world, kind, body string, header map[string]string) {
 }
 
 func (a *auditor) ordinary() {
-	w := a.on(policyWorld(a.t))
+	_, traces := observed()
+	w := a.on(policyWorld(a.t, traces...))
 	addWhoami(w)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "many"}, many)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "panics"}, func(context.Context, *mcp.CallToolRequest, any) (*mcp.CallToolResult, any, error) {
