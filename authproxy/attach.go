@@ -13,6 +13,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 )
 
 // Attach completes the proxy for an MCP server: it fills in the options that are zero, and returns
@@ -78,13 +79,13 @@ func (p *Proxy) connect() (faults faults) {
 	p.host, err = authority.Parse(host)
 	faults.add("Options.AuthorityHost", err)
 	env := clientcred.Environment{
-		HTTPClient: entrawire.Bounded(p.opts.HTTPClient), Now: p.now, Logger: p.log,
+		HTTPClient: entrawire.Bounded(p.tell.client(p.opts.HTTPClient, telemetry.SpanCredential)), Now: p.now, Logger: p.log,
 		Authority: p.host, TenantID: p.tenantID, ClientID: p.clientID,
 	}
 	sources, err := clientcred.Method(p.method).Open(env)
 	faults.add("method", err)
 	p.proofs = clientcred.NewProofs(sources, env)
-	p.wire = entrawire.New(p.opts.HTTPClient, p.now, entrawire.AuthorizationCode, entrawire.RefreshToken)
+	p.wire = entrawire.New(p.tell.client(p.opts.HTTPClient, telemetry.SpanEntra), p.now, entrawire.AuthorizationCode, entrawire.RefreshToken)
 	return faults
 }
 

@@ -165,6 +165,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, q *authorizeReque
 		p.log.ErrorContext(r.Context(), "an authorization request failed", slog.Any("error", err))
 		e = &oauth.Error{Code: oauth.ServerError, Description: "internal error; see the log of the server"}
 	}
+	noteRefusal(r, e.Code)
 	p.log.WarnContext(r.Context(), "refused an authorization request", append(clientAttrs(q), slog.String("error", e.Code), slog.String("reason", e.Description))...)
 	back := p.errorURL(q.redirect, q.state, e)
 	if p.answersDirectly(r, q.client, q.redirect) {

@@ -36,6 +36,7 @@ func (p *Proxy) showPage(w http.ResponseWriter, r *http.Request, e *pageError) {
 		attrs = append(attrs, slog.Any("cause", e.cause))
 	}
 	p.log.LogAttrs(r.Context(), slog.LevelWarn, "refused a browser's request", attrs...)
+	noteRefusal(r, string(e.problem))
 	if e.retry > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((e.retry+time.Second-1)/time.Second), 10))
 	}

@@ -36,6 +36,7 @@ func (p *Proxy) serveCallback(w http.ResponseWriter, r *http.Request) {
 	}
 	p.end(w, t.id)
 	if e := p.upstreamError(r, q, t); e != nil {
+		noteRefusal(r, e.Code)
 		redirectTo(w, p.errorURL(t.redirect, t.state, e))
 		return
 	}
@@ -43,6 +44,7 @@ func (p *Proxy) serveCallback(w http.ResponseWriter, r *http.Request) {
 	code.ID, code.Expires, code.EntraCode = grants.NewID(), p.now().Add(grants.CodeLifetime), []byte(q.Get("code"))
 	sealed := p.seals.code.SealText(code.Marshal(), p.sealName())
 	if len(sealed) > maxCode {
+		noteRefusal(r, oauth.ServerError)
 		p.log.ErrorContext(r.Context(), "Entra's authorization code is too long", slog.Int("length", len(code.EntraCode)))
 		redirectTo(w, p.errorURL(t.redirect, t.state, oauth.Errorf(oauth.ServerError, "the authorization code is too long; see the log of the server")))
 		return

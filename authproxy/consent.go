@@ -162,6 +162,7 @@ func (p *Proxy) serveConsent(w http.ResponseWriter, r *http.Request) {
 		}
 		to = p.upstreamURL(t, f.extra)
 	} else {
+		noteRefusal(r, string(pages.Denied))
 		p.end(w, t.id)
 		p.forget(w, r, f.approval)
 		to = p.errorURL(t.redirect, t.state, oauth.Errorf(oauth.AccessDenied, "the user did not approve the client"))

@@ -45,6 +45,7 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 		p.now = time.Now
 	}
 	p.setLogger(p.opts.Logger)
+	p.tell = newProxyTelemetry(&p.opts)
 	var faults faults
 	var err error
 	p.base, err = parseIssuer(issuerURL)
@@ -75,6 +76,7 @@ func New(issuerURL, tenantID, clientID string, method clientauth.Method, keys []
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("authproxy: can't make a proxy: %w", errors.Join(faults...))
 	}
+	p.tell.observe(p)
 	return p, nil
 }
 

@@ -37,9 +37,13 @@ type Options struct {
 	// HTTPClient sends requests to Entra only. It is copied; the copy follows no redirects and
 	// keeps no cookies. Defaults to a client with http.DefaultTransport.
 	HTTPClient *http.Client
-	// TracerProvider gets a span for each request to Entra. Defaults to none.
+	// TracerProvider gets a span for each request to Entra, below the span that the context of
+	// the request to the proxy has, if any. Requests to Entra carry no trace context. Defaults to
+	// none.
 	TracerProvider trace.TracerProvider
-	// MeterProvider gets requests by endpoint and outcome. Defaults to none.
+	// MeterProvider gets requests by endpoint and outcome, refusals by reason, and when the
+	// certificate ends that signs the app's assertions. It keeps the proxy in memory. Defaults to
+	// none.
 	MeterProvider metric.MeterProvider
 	// Store remembers what must be single-use. Defaults to this process's memory, which is lost
 	// on restart and not shared with other replicas.

@@ -34,6 +34,7 @@ type Proxy struct {
 	families           *families.Book
 	log                *slog.Logger
 	now                func() time.Time
+	tell               proxyTelemetry
 
 	// What connect sets.
 	host   authority.Host
@@ -63,6 +64,7 @@ const (
 
 // A route says what answers at a path.
 type route struct {
+	name    string // for telemetry
 	methods []string
 	// shared reports whether pages of every origin may send requests and read the answers (CORS).
 	// The other routes are for people: their errors are pages.

@@ -23,7 +23,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	p.serve(w, r, found)
+	p.tell.count(w, r, found.name, func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, found) })
 }
 
 // newRoutes returns the routes by path, also without the leading segments of the issuer's path,
@@ -32,21 +32,21 @@ func (p *Proxy) newRoutes() map[string]route {
 	routes := map[string]route{}
 	get, post := []string{http.MethodGet}, []string{http.MethodPost}
 	endpoints := map[string]route{
-		pathAuthorize: {get, false, p.serveAuthorize},
-		pathConsent:   {post, false, p.serveConsent},
-		pathCallback:  {get, false, p.serveCallback},
-		pathToken:     {post, true, p.serveToken},
-		pathRevoke:    {post, true, p.serveRevoke},
+		pathAuthorize: {"authorize", get, false, p.serveAuthorize},
+		pathConsent:   {"consent", post, false, p.serveConsent},
+		pathCallback:  {"callback", get, false, p.serveCallback},
+		pathToken:     {"token", post, true, p.serveToken},
+		pathRevoke:    {"revoke", post, true, p.serveRevoke},
 	}
 	if !p.opts.NoRegistration {
-		endpoints[pathRegister] = route{post, true, p.serveRegister}
+		endpoints[pathRegister] = route{"register", post, true, p.serveRegister}
 	}
 	for _, rest := range edge.Rests(p.base.Path) {
 		for path, r := range endpoints {
 			routes[rest+path] = r
 		}
 	}
-	metadata := route{[]string{http.MethodGet, http.MethodHead}, true, p.serveMetadata}
+	metadata := route{"metadata", []string{http.MethodGet, http.MethodHead}, true, p.serveMetadata}
 	for _, path := range p.metadataPaths() {
 		routes[path] = metadata
 	}
@@ -84,9 +84,11 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, at route) {
 		h.Set("Access-Control-Max-Age", "600")
 		w.WriteHeader(http.StatusNoContent)
 	case at.shared:
+		noteRefusal(r, string(pages.NotFromThisPage))
 		h.Set("Allow", strings.Join(append(slices.Clone(at.methods), http.MethodOptions), ", "))
 		oauth.Write(w, &oauth.Error{Code: oauth.InvalidRequest, Description: "the method must be " + at.methods[0], Status: http.StatusMethodNotAllowed})
 	default:
+		noteRefusal(r, string(pages.NotFromThisPage))
 		h.Set("Allow", strings.Join(at.methods, ", "))
 		p.pages.ShowError(w, r, http.StatusMethodNotAllowed, &pages.ErrorPage{Problem: pages.NotFromThisPage, Detail: "the method must be " + at.methods[0]})
 	}

@@ -52,6 +52,7 @@ func (p *Proxy) refuseJSON(w http.ResponseWriter, r *http.Request, err error) {
 		p.log.ErrorContext(r.Context(), "a client's request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 		e = &oauth.Error{Code: oauth.ServerError, Status: http.StatusInternalServerError, Description: "internal error; see the log of the server"}
 	}
+	noteRefusal(r, e.Code)
 	p.log.WarnContext(r.Context(), "refused a client's request", slog.String("path", r.URL.Path), slog.String("error", e.Code), slog.String("reason", e.Description))
 	if scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Basic") { // RFC 6749, section 5.2
 		challenged := *e

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
-
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
@@ -43,11 +42,14 @@ type Options struct {
 	// each copy that could not be saved. Defaults to no logging.
 	Logger *slog.Logger
 
-	// TracerProvider gets a span for each request to Azure Storage and each search. Defaults to none.
+	// TracerProvider gets a span for each search and for each request to Azure Storage, with
+	// the operation, the status and Azure's error code, and nothing that names an account, a
+	// container or a blob. Each try of a request has its own span. The Azure SDK's own tracing,
+	// which shows URLs, stays off. Requests carry no trace context. Defaults to none.
 	TracerProvider trace.TracerProvider
 
-	// MeterProvider gets the duration of requests to Azure Storage, the bytes read and the
-	// saved copies. Defaults to none.
+	// MeterProvider gets the duration of requests to Azure Storage by operation and class of
+	// status, the bytes read, and the saved copies by outcome and their bytes. Defaults to none.
 	MeterProvider metric.MeterProvider
 
 	// Now is the clock for the dates and the expiry of saved blobs, and for removing
@@ -144,11 +146,13 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 	if cred == nil {
 		errs = append(errs, configurationError("cred", errors.New("is nil; set a function that returns the credential of the call's user")))
 	}
+	tell := newSetTelemetry(&o)
 	s := &Set{
+		tell:       tell,
 		serviceURL: base,
 		container:  container,
 		credential: cred,
-		transport:  newTransport(o.HTTPClient),
+		transport:  newTransport(o.HTTPClient, tell),
 		log:        o.Logger,
 		timeout:    o.Timeout,
 		retryDelay: 200 * time.Millisecond,

@@ -235,13 +235,16 @@ func (r *reading) finishCopy(ctx context.Context) string {
 	r.copy = nil
 	if refused != nil {
 		r.notSaved(ctx, refused)
+		return path
 	}
+	r.set.tell.saved(ctx, r.content.Size)
 	return path
 }
 
 // notSaved reports the reason as a warning: the caller still gets the text.
 func (r *reading) notSaved(ctx context.Context, why *copies.Refusal) {
 	r.warning += "The blob was read but not saved: " + why.Text + ". "
+	r.set.tell.notSaved(ctx, why)
 	r.set.log.LogAttrs(ctx, slog.LevelWarn, "blob not saved",
 		slog.String("user", r.user), slog.String("blob", r.path), slog.String("reason", why.Text), slog.Any("cause", why.Cause))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/walk"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/work"
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 )
 
 // firstSearchPage is how many names a search asks for first: enough for most. 20 pages
@@ -47,6 +48,16 @@ func (s *Set) registerSearch(srv *mcp.Server) {
 
 // search handles a call of search_blobs.
 func (s *Set) search(ctx context.Context, req *mcp.CallToolRequest, in searchInput) (searchOutput, error) {
+	ctx, span := s.tell.Start(ctx, telemetry.SpanSearch)
+	defer span.End()
+	out, err := s.find(ctx, req, in)
+	if err != nil {
+		span.Fail(kindName(err))
+	}
+	return out, err
+}
+
+func (s *Set) find(ctx context.Context, req *mcp.CallToolRequest, in searchInput) (searchOutput, error) {
 	q, err := s.parseWithCore(ctx, s.worker(ctx, userID(req)), in)
 	if err != nil {
 		return searchOutput{}, err

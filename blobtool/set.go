@@ -29,6 +29,7 @@ type Set struct {
 	container  string // empty: an argument of each call
 	credential CredentialFunc
 	transport  *transport
+	tell       *setTelemetry
 	store      *copies.Store // nil if nothing is saved
 	log        *slog.Logger
 	timeout    time.Duration

@@ -25,18 +25,19 @@ const maxListing = 64 << 20
 type transport struct {
 	client *http.Client
 	stall  time.Duration // longest time without data
+	tell   *setTelemetry
 }
 
 // newTransport copies a client without its redirects, which could lead anywhere, and
 // without its cookies, which users would share.
-func newTransport(client *http.Client) *transport {
+func newTransport(client *http.Client, tell *setTelemetry) *transport {
 	own := http.Client{Transport: defaultRoundTripper()}
 	if client != nil {
 		own = *client
 	}
 	own.Jar = nil
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &transport{client: &own, stall: stallTimeout}
+	return &transport{client: &own, stall: stallTimeout, tell: tell}
 }
 
 func defaultRoundTripper() http.RoundTripper {
@@ -51,8 +52,17 @@ func defaultRoundTripper() http.RoundTripper {
 	}
 }
 
-// Do implements [policy.Transporter].
+// Do implements [policy.Transporter]. The Azure SDK calls it for each try.
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
+	if t.tell.Telemetry == nil {
+		return t.send(req)
+	}
+	ctx, call := t.tell.begin(req)
+	resp, err := t.send(req.WithContext(ctx))
+	return call.answered(ctx, resp, err)
+}
+
+func (t *transport) send(req *http.Request) (*http.Response, error) {
 	// Otherwise Go requests gzip and unpacks blobs with the property Content-Encoding
 	// gzip, so that sizes and ranges would not be the blob's.
 	req.Header.Set("Accept-Encoding", "identity")

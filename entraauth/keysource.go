@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 )
 
 const (
@@ -36,19 +38,21 @@ const (
 // go on without it wait.
 type keySource struct {
 	directory
-	now func() time.Time
-	log *slog.Logger
+	now  func() time.Time
+	log  *slog.Logger
+	made time.Time
+	tell *keyTelemetry
 
 	unknownInterval time.Duration // between fetches for unknown kids
 
 	set atomic.Pointer[keySet] // the last good set, nil at first
 
 	mu          sync.Mutex
-	flight      chan struct{} // closed when the running fetch ends; nil if none runs
-	failures    int           // of fetches in a row
-	nextTry     time.Time     // no fetch before it, after failures
-	missing     *tenantError  // set while the authority says that there is no such tenant
-	lastUnknown time.Time     // when an unknown kid last set off a fetch
+	flight      *fetching    // the running fetch, or nil
+	failures    int          // of fetches in a row
+	nextTry     time.Time    // no fetch before it, after failures
+	missing     *tenantError // set while the authority says that there is no such tenant
+	lastUnknown time.Time    // when an unknown kid last set off a fetch
 	closed      bool
 	stop        context.CancelFunc
 	base        context.Context
@@ -77,8 +81,8 @@ func (s *keySource) unavailable(cause error) error {
 	return &keysError{tenant: s.tenantID + " at " + s.host.String(), after: s.nextTry.Sub(s.now()), cause: cause}
 }
 
-func newKeySource(d directory, unknownInterval time.Duration, now func() time.Time, log *slog.Logger) *keySource {
-	s := &keySource{directory: d, now: now, log: log, unknownInterval: unknownInterval}
+func newKeySource(d directory, unknownInterval time.Duration, now func() time.Time, log *slog.Logger, tell *keyTelemetry) *keySource {
+	s := &keySource{directory: d, now: now, log: log, made: now(), tell: tell, unknownInterval: unknownInterval}
 	s.base, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -91,7 +95,7 @@ func (s *keySource) close() {
 	s.mu.Unlock()
 	s.stop()
 	if flight != nil {
-		<-flight
+		<-flight.done
 	}
 }
 
@@ -101,12 +105,12 @@ func (s *keySource) current(ctx context.Context) (*keySet, error) {
 	now := s.now()
 	if set := s.usable(now); set != nil {
 		if !now.Before(set.refreshAt) {
-			s.start() //nolint:contextcheck // the fetch is for all callers, on its own context
+			s.start(ctx, false)
 		}
 		return set, nil
 	}
-	if flight := s.start(); flight != nil { //nolint:contextcheck // as above
-		if err := wait(ctx, flight); err != nil {
+	if flight, mine := s.start(ctx, true); flight != nil {
+		if err := s.wait(ctx, flight, mine); err != nil {
 			return nil, s.unavailable(err)
 		}
 	}
@@ -124,9 +128,9 @@ func (s *keySource) find(ctx context.Context, set *keySet, kid string) (*signing
 		return key, set, nil
 	}
 	for range 2 { // the fetch that was joined may have begun before the key was published
-		flight := s.startUnknown() //nolint:contextcheck // as above
+		flight, mine := s.startUnknown(ctx)
 		if flight != nil {
-			if err := wait(ctx, flight); err != nil {
+			if err := s.wait(ctx, flight, mine); err != nil {
 				return nil, nil, s.unavailable(err)
 			}
 		}
@@ -156,48 +160,57 @@ func (s *keySource) usable(now time.Time) *keySet {
 	return set
 }
 
-// start joins the running fetch or begins one, and returns nil if none may
-// begin yet after a failure.
-func (s *keySource) start() <-chan struct{} {
+// start joins the running fetch or begins one (mine), and returns nil if none may begin yet
+// after a failure. The fetch is for all callers, on its own context.
+func (s *keySource) start(ctx context.Context, waits bool) (flight *fetching, mine bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.startLocked()
+	return s.startLocked(ctx, waits)
 }
 
-// startUnknown is start for an unknown kid. Joining a running fetch comes
+// startUnknown is start for an unknown kid, whose caller waits. Joining a running fetch comes
 // before asking the limiter: then a rotation under load costs one fetch.
-func (s *keySource) startUnknown() <-chan struct{} {
+func (s *keySource) startUnknown(ctx context.Context) (flight *fetching, mine bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flight != nil {
-		return s.flight
+		return s.flight, false
 	}
 	now := s.now()
 	if !s.lastUnknown.IsZero() && now.Sub(s.lastUnknown) < s.unknownInterval {
-		return nil
+		return nil, false
 	}
-	flight := s.startLocked()
+	flight, mine = s.startLocked(ctx, true)
 	if flight != nil {
 		s.lastUnknown = now
 	}
-	return flight
+	return flight, mine
 }
 
-func (s *keySource) startLocked() <-chan struct{} {
+func (s *keySource) startLocked(caller context.Context, waits bool) (flight *fetching, mine bool) {
 	if s.flight != nil {
-		return s.flight
+		return s.flight, false
 	}
 	if s.closed || s.now().Before(s.nextTry) {
-		return nil
+		return nil, false
 	}
-	flight := make(chan struct{})
+	flight = &fetching{done: make(chan struct{})}
 	s.flight = flight
 	go func() {
-		defer close(flight)
-		set, err := s.fetch()
+		defer close(flight.done)
+		ctx, span := s.tell.fetch(s.base, caller, waits)
+		flight.SetSpan(span)
+		set, err := s.fetch(ctx)
+		s.tell.fetched(ctx, span, err)
 		s.finish(set, err)
 	}()
-	return flight
+	return flight, true
+}
+
+// A fetching is a running fetch.
+type fetching struct {
+	done chan struct{} // closed when it ends
+	telemetry.Work
 }
 
 // finish records how a fetch ended, before its waiters continue.
@@ -251,8 +264,8 @@ func (s *keySource) logFailure(err error, pause time.Duration, known *tenantErro
 
 // fetch reads metadata and keys. If only the metadata fails, the last good one
 // stays in use with the new keys.
-func (s *keySource) fetch() (*keySet, error) {
-	ctx, cancel := context.WithTimeout(s.base, fetchTimeout)
+func (s *keySource) fetch(ctx context.Context) (*keySet, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	old := s.set.Load()
 	m, err := s.metadata(ctx)
@@ -282,10 +295,15 @@ func (s *keySource) fetch() (*keySet, error) {
 	return set, nil
 }
 
-// wait waits for a fetch to end, or for the caller to give up.
-func wait(ctx context.Context, flight <-chan struct{}) error {
+// wait waits for a fetch to end, or for the caller to give up. A fetch that is not the caller's
+// own gets a span for the wait.
+func (s *keySource) wait(ctx context.Context, flight *fetching, mine bool) error {
+	if !mine {
+		began := time.Now()
+		defer func() { s.tell.Waited(ctx, telemetry.SpanKeysWait, began, &flight.Work) }()
+	}
 	select {
-	case <-flight:
+	case <-flight.done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

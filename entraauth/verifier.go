@@ -39,11 +39,15 @@ type Options struct {
 	Now func() time.Time
 	// Logger receives refusals and trouble with keys. Defaults to [slog.Default].
 	Logger *slog.Logger
-	// TracerProvider gets a span for each fetch of metadata and keys, and for each decision of
-	// a policy. Defaults to none.
+	// TracerProvider gets a span for each fetch of metadata and keys, below it one for each
+	// request, and one for each caller that waits for a fetch of another. A verification without
+	// a fetch has no span. A fetch is in the trace of the caller that waits for it; in the
+	// background it has a trace of its own, with a link to the caller's. Requests carry no trace
+	// context. Defaults to none.
 	TracerProvider trace.TracerProvider
-	// MeterProvider gets the age of the keys, their fetches, and the use of the token cache.
-	// Defaults to none.
+	// MeterProvider gets the age of the keys, their fetches by outcome, failures since the last
+	// success, and lookups in the token cache and its size. Of several verifiers with the same
+	// provider, lookups and fetches add up, and one is seen of the rest. Defaults to none.
 	MeterProvider metric.MeterProvider
 	// AuthorityHost is the https URL of another cloud's authority, such as
 	// "https://login.microsoftonline.us". Defaults to the public cloud.
@@ -97,6 +101,7 @@ type Verifier struct {
 	tokens  *tokenCache // nil if there is none
 	known   atomic.Pointer[knownHeader]
 	agents  agentWatch
+	tell    verifierTelemetry
 }
 
 // NewVerifier returns a verifier for tokens of the tenant with the API as
@@ -153,6 +158,7 @@ func NewVerifier(tenantID, clientID string, opts *Options) (*Verifier, error) {
 		v.tokens = newTokenCache(size, v.now)
 	}
 	v.startKeys(&o)
+	v.tell.observe(v)
 	return v, nil
 }
 
@@ -194,9 +200,10 @@ func checkIDs(t *tenancy, a *application, p *Policy, fault func(field string, er
 
 // startKeys makes the key sources of all tenants and begins their first fetch.
 func (v *Verifier) startKeys(o *Options) {
-	client, interval := sameHost(o.HTTPClient), cmp.Or(o.KeyRefetchInterval, unknownInterval)
+	v.tell = newVerifierTelemetry(o)
+	client, interval := v.tell.client(sameHost(o.HTTPClient)), cmp.Or(o.KeyRefetchInterval, unknownInterval)
 	newSource := func(tenant string) *keySource {
-		return newKeySource(directory{v.host, tenant, v.api.clientID, client}, interval, v.now, v.log)
+		return newKeySource(directory{v.host, tenant, v.api.clientID, client}, interval, v.now, v.log, v.tell.keys)
 	}
 	for _, id := range v.tenancy.listed {
 		v.tenancy.sources[id] = newSource(id)
@@ -204,12 +211,13 @@ func (v *Verifier) startKeys(o *Options) {
 	if o.AcceptAnyOrganization {
 		v.tenancy.any = newSource(organizations)
 	}
-	v.tenancy.each(func(s *keySource) { s.start() })
+	v.tenancy.each(func(s *keySource) { s.start(context.Background(), false) })
 }
 
 // Close cancels the key fetches that are under way and waits for them. A closed
-// verifier judges tokens by the keys it has and fetches none.
+// verifier judges tokens by the keys it has and fetches none. Its metrics are no longer reported.
 func (v *Verifier) Close() error {
+	v.tell.stop()
 	v.tenancy.each((*keySource).close)
 	return nil
 }

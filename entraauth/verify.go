@@ -31,6 +31,7 @@ func (v *Verifier) verifyCached(ctx context.Context, token string) (*Identity, e
 	key := hash(token)
 	for range 2 { // the second time after a token that was dropped
 		id, hit := v.tokens.Hit(key)
+		v.tell.lookup(hit)
 		if !hit {
 			var err error
 			if id, err = v.judgeOnce(ctx, key, token); err != nil {
@@ -153,7 +154,7 @@ func (v *Verifier) Recheck(id *Identity) error {
 	s := id.origin.source
 	set := s.usable(now)
 	if set == nil || !now.Before(set.refreshAt) {
-		s.start()
+		s.start(context.Background(), false)
 	}
 	switch {
 	case set == nil:

@@ -33,6 +33,7 @@ type agentAssertions struct {
 	now      func() time.Time
 	log      *eventLog
 	refusals *refusals
+	tell     *exchangerTelemetry
 	// The exchanger has one authority, one tenant for agents and one blueprint, so the key is the
 	// agent's ID.
 	tokens *cache.Cache[string, agentAssertion]
@@ -59,9 +60,9 @@ type rejected struct {
 	at     time.Time
 }
 
-func newAgentAssertions(s *sender, now func() time.Time, log *eventLog, r *refusals) *agentAssertions {
+func newAgentAssertions(s *sender, now func() time.Time, log *eventLog, r *refusals, tell *exchangerTelemetry) *agentAssertions {
 	v := &agentAssertions{
-		sender: s, now: now, log: log, refusals: r,
+		sender: s, now: now, log: log, refusals: r, tell: tell,
 		tokens: cache.New[string, agentAssertion](cache.Options{
 			MaxBytes: uint64(len(s.app.agents)+1) * 2 * entrawire.MaxToken, LoadTimeout: agentTimeout, Now: now,
 		}),
@@ -116,13 +117,19 @@ func (v *agentAssertions) wait(ctx context.Context, a attempt) (agentAssertion, 
 
 // get returns the agent's assertion. However many exchanges want it, it is requested once.
 func (v *agentAssertions) get(ctx context.Context, g *agent) (agentAssertion, *Error) {
-	assertion, err := v.tokens.Get(ctx, g.id, func(ctx context.Context) (cache.Item[agentAssertion], error) {
-		item, e := v.load(ctx, g)
+	began := time.Now()
+	assertion, wait, err := v.tokens.Watch(ctx, g.id, func(ctx context.Context) (cache.Item[agentAssertion], error) {
+		ctx, seen := v.tell.begin(ctx, anAssertion)
+		defer seen.end(ctx)
+		item, e := v.load(ctx, seen, g)
 		if e != nil {
+			seen.came(e)
 			return item, e
 		}
+		seen.came(nil)
 		return item, nil
 	})
+	v.tell.waited(ctx, anAssertion, began, wait)
 	if err == nil {
 		return assertion, nil
 	}
@@ -152,13 +159,14 @@ func (v *agentAssertions) replace(g *agent, assertion agentAssertion) bool {
 
 // load is the first step. It is paced like a user's exchanges, with the agent as the user: all users'
 // exchanges wait for it, and each of them would otherwise repeat what Entra has just refused.
-func (v *agentAssertions) load(ctx context.Context, g *agent) (cache.Item[agentAssertion], *Error) {
+func (v *agentAssertions) load(ctx context.Context, seen *seenExchange, g *agent) (cache.Item[agentAssertion], *Error) {
 	who, key, home := "agent "+g.id, cacheKey{agent: g.number}, v.sender.app.home
 	begun, e := v.refusals.admit(who, key)
 	if e != nil {
 		return cache.Item[agentAssertion]{}, e
 	}
 	started := v.now()
+	seen.sends()
 	r := request{agent: g}
 	got, e := v.sender.prove(ctx, attempt{tenant: home, circuit: v.circuits[g.id], caller: who, request: r, first: true})
 	if e != nil {

@@ -141,6 +141,13 @@ func (c *circuit) close(ctx context.Context) {
 	c.failures, c.pause, c.probed, c.last = 0, 0, time.Time{}, nil
 }
 
+// isOpen reports whether requests are paused, but for a probe.
+func (c *circuit) isOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pause != 0
+}
+
 // lasts reports whether a period that began at a time and takes d is still running. One
 // that begins in the future is over: the clock was set back, and nobody should wait
 // for that.

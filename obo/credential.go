@@ -71,10 +71,12 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 	r, err := c.check(o)
 	if err != nil {
 		c.x.log.failed(ctx, nil, "", err)
+		c.x.tell.refused(ctx, err)
 		return azcore.AccessToken{}, err
 	}
 	key := c.x.cacheKey(&c.subject, r)
 	if token, ok := c.x.tokens.Hit(key); ok {
+		c.x.tell.hits.Add(1)
 		return token, nil
 	}
 	return c.load(ctx, key, r)
@@ -82,8 +84,8 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 
 // load gets a token that is not cached, or due for renewal.
 func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.AccessToken, error) {
-	caller := ctx // the load has a context of its own
-	token, err := c.x.tokens.Get(ctx, key,
+	caller, began := ctx, time.Now() // the load has a context of its own
+	token, wait, err := c.x.tokens.Watch(ctx, key,
 		func(ctx context.Context) (cache.Item[azcore.AccessToken], error) {
 			if requestline.Follows(caller) {
 				ctx = requestline.With(ctx, requestline.Log(caller))
@@ -93,6 +95,8 @@ func (c *Credential) load(ctx context.Context, key cacheKey, r request) (azcore.
 			}
 			return c.x.exchange(ctx, c.subject, r)
 		})
+	c.x.tell.lookedUp(wait)
+	c.x.tell.waited(ctx, anExchange, began, wait)
 	if err != nil {
 		return azcore.AccessToken{}, c.callerError(ctx, err)
 	}

@@ -34,6 +34,7 @@ type Exchanger struct {
 	storage  *storage // nil without Options.Store
 	sender   *sender
 	asAgents *agentAssertions
+	tell     *exchangerTelemetry
 }
 
 // Registration describes the app registration that the exchanger uses.
@@ -65,6 +66,14 @@ func (x *Exchanger) ForgetRefusals(userID string) { x.refusals.forget(strings.To
 // exchange gets a token from the store or from Entra. It loads the cache, once for all
 // callers that wait; ctx is none of theirs.
 func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.Item[azcore.AccessToken], error) {
+	ctx, seen := x.tell.begin(ctx, anExchange)
+	defer seen.end(ctx)
+	item, err := x.obtain(ctx, seen, s, r)
+	seen.came(err)
+	return item, err
+}
+
+func (x *Exchanger) obtain(ctx context.Context, seen *seenExchange, s subject, r request) (cache.Item[azcore.AccessToken], error) {
 	token := secret.Reveal(s.token)
 	key := x.cacheKey(&s, r)
 	who, err := x.inspect(token)
@@ -84,11 +93,16 @@ func (x *Exchanger) exchange(ctx context.Context, s subject, r request) (cache.I
 	plain := r
 	plain.claims = ""
 	if r.claims == "" { // what the store has was challenged
-		if item, ok := x.storage.get(ctx, x.tokenName(&s, plain), who.expires); ok {
+		item, ok := x.storage.get(ctx, x.tokenName(&s, plain), who.expires)
+		if x.storage != nil {
+			seen.lookedUp(ok)
+		}
+		if ok {
 			return item, nil
 		}
 	}
 	caller := who.caller(s)
+	seen.sends()
 	got, e := x.redeem(ctx, key, attempt{tenant: who.tenant, circuit: who.tenant.circuit, caller: caller, assertion: token, request: r})
 	if e != nil {
 		return x.failed(ctx, who, r, e)

@@ -19,6 +19,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
 	"github.com/mcpentra/mcp-entra-go/internal/seal"
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
 
@@ -37,15 +38,23 @@ type Options struct {
 	// and again if it recurs after a success), outages of Entra and of Store, and
 	// warnings about the configuration. It also gets a warning for each failed exchange
 	// (a debug record if the server logs its requests, as mcpentra's does) and a debug
-	// record for each exchange. Nothing of a token is logged. Without a Logger, what only
+	// record for each exchange. Each has exchanges, the client-request-id of each request that
+	// was sent to Entra for it, which Entra's sign-in log calls correlation id. Nothing of a token is logged. Without a Logger, what only
 	// the operator can fix goes to the log of the server that handles the request, or else
 	// to slog.Default(); outages and warnings about the configuration go to
 	// slog.Default(), and the rest is not logged.
 	Logger *slog.Logger
-	// TracerProvider gets a span for each exchange and each request to Entra. Defaults to none.
+	// TracerProvider gets a span for each exchange, below it one for each request to Entra, and
+	// one for each caller that waits for an exchange of another caller. A cached token has none.
+	// An exchange is in the trace of the caller that waits for it; one that renews a token
+	// which is still served has a trace of its own, with a link to the caller's. Requests carry
+	// no trace context. Defaults to none.
 	TracerProvider trace.TracerProvider
-	// MeterProvider gets exchanges, the use of the cache and of Store, and when the client
-	// assertion ends. Defaults to none.
+	// MeterProvider gets exchanges by outcome and kind of error, their duration, the use of
+	// the cache and of Store, whether requests to Entra or Store are paused, and when the
+	// certificate ends that signs the app's assertions. It keeps the exchanger in memory. Of
+	// several exchangers with the same provider, counts add up, and one is seen of the rest.
+	// Defaults to none.
 	MeterProvider metric.MeterProvider
 	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
 	// Defaults to https://login.microsoftonline.com.
@@ -157,15 +166,16 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 	fault("Options.CacheBytes", checkCacheBytes(o.CacheBytes))
 	fault("Options.RedirectURL", checkRedirectURL(o.RedirectURL))
 	x.host = host
+	x.tell = newExchangerTelemetry(&o, x.now)
 	env := clientcred.Environment{
-		HTTPClient: entrawire.Bounded(o.HTTPClient), Now: x.now, Logger: x.log.operator,
+		HTTPClient: entrawire.Bounded(x.tell.client(o.HTTPClient, telemetry.SpanCredential)), Now: x.now, Logger: x.log.operator,
 		Authority: host, TenantID: strings.ToLower(tenantID), ClientID: x.clientID,
 	}
 	sources, err := clientcred.Method(method).Open(env)
 	fault("method", err)
 	x.setAgents(o.Agents)
 	x.sender = &sender{
-		app: &x.app, wire: entrawire.New(o.HTTPClient, x.now, x.grants()...),
+		app: &x.app, wire: entrawire.New(x.tell.client(o.HTTPClient, telemetry.SpanEntra), x.now, x.grants()...),
 		proofs: clientcred.NewProofs(sources, env), retries: o.MaxRetries,
 	}
 	if len(faults) > 0 {
@@ -179,13 +189,14 @@ func NewExchanger(tenantID, clientID string, method clientauth.Method, opts *Opt
 		}
 	}
 	x.refusals = newRefusals(x.now)
-	x.asAgents = newAgentAssertions(x.sender, x.now, &x.log, x.refusals)
+	x.asAgents = newAgentAssertions(x.sender, x.now, &x.log, x.refusals, x.tell)
 	x.usual = usualRequests(x.resources)
 	x.tokens = cache.New[cacheKey, azcore.AccessToken](cache.Options{
 		MaxBytes:    uint64(o.CacheBytes), //nolint:gosec // checked above
 		LoadTimeout: exchangeTimeout,
 		Now:         x.now,
 	})
+	x.tell.observe(x)
 	return x, nil
 }
 

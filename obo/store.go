@@ -260,4 +260,11 @@ func (h *storeHealth) settle(ctx context.Context, c *storeCall, err error, retur
 	}
 }
 
+// isFailing reports whether the store is not used at the moment, but for a probe.
+func (h *storeHealth) isFailing() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failing
+}
+
 var errStorePanicked = errors.New("the store panicked")

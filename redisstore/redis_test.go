@@ -53,7 +53,7 @@ func startRedisAt(t *testing.T, address string, args ...string) (*exec.Cmd, *red
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	for deadline := time.Now().Add(10 * time.Second); client.Ping(t.Context()).Err() != nil; {
+	for deadline := time.Now().Add(time.Minute); client.Ping(t.Context()).Err() != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal("redis-server does not answer")
 		}
@@ -229,8 +229,9 @@ func TestRedisStalls(t *testing.T) {
 		w.get(x, obo.NewAssertion(w.tenant.Token(alice, w.client, w.api)), alice)
 	}
 	t.Logf("5 exchanges with a Redis that stands still: %v", time.Since(start))
-	if n := x.StoreStats().Failures - before; n != 1 {
-		t.Errorf("%d failures, want 1: it is left alone after the first", n)
+	most := 1 + uint64(time.Since(start)/(10*time.Second)) // a busy machine may take as long as it is left alone
+	if n := x.StoreStats().Failures - before; n < 1 || n > most {
+		t.Errorf("%d failures, want 1 for each 10 seconds: it is left alone after the first", n)
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Process.Signal(syscall.SIGCONT)

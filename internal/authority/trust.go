@@ -24,6 +24,16 @@ func (h Host) Trusts(hostname string) bool {
 		strings.HasSuffix(hostname, ".ciamlogin.com") || siblings(own, hostname)
 }
 
+// ShownHost returns the name of one of Microsoft's sign-in hosts, and _OTHER for any other: a
+// tenant of External ID, and whoever has a custom domain, has its name in the host's. It is for
+// telemetry.
+func ShownHost(hostname string) string {
+	if hostname = strings.ToLower(hostname); slices.Contains(signInHosts, hostname) {
+		return hostname
+	}
+	return "_OTHER"
+}
+
 // SharesPort reports whether the URL has no port or the same port as the authority.
 func (h Host) SharesPort(u *url.URL) bool {
 	own, err := url.Parse(h.base)

@@ -133,23 +133,29 @@ func New[K comparable, V any](o Options) *Cache[K, V] {
 // If a load returns a value that has already expired, only the caller that started the
 // load gets it.
 func (c *Cache[K, V]) Get(ctx context.Context, key K, load LoadFunc[V]) (V, error) {
+	value, _, err := c.Watch(ctx, key, load)
+	return value, err
+}
+
+// Watch is Get. It also says how the caller came by the value.
+func (c *Cache[K, V]) Watch(ctx context.Context, key K, load LoadFunc[V]) (value V, wait Wait, err error) {
 	for {
 		now := c.moment()
 		if e := c.lookup(key, now); e != nil {
-			c.renewIfDue(key, e, load, now)
-			return e.value, nil
+			c.renewIfDue(ctx, key, e, load, now)
+			return e.value, wait, nil
 		}
 		if err := ctx.Err(); err != nil {
-			var zero V
-			return zero, err
+			return value, wait, err
 		}
-		f, mine := c.join(key, load)
+		f, mine := c.join(ctx, key, load)
 		if f == nil {
 			continue // a load has just stored a value
 		}
+		wait = Wait{Load: &f.load, Joined: !mine}
 		item, err := f.wait(ctx)
 		if err != nil || mine || c.now().Before(item.ExpiresAt) {
-			return item.Value, err
+			return item.Value, wait, err
 		}
 	}
 }
@@ -197,7 +203,7 @@ func (c *Cache[K, V]) lookup(key K, now int64) *entry[V] {
 
 // renewIfDue starts a load in the background if e is due. The caller that moves the due
 // time forward starts it; if the load fails, the next one starts after a pause.
-func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V], now int64) {
+func (c *Cache[K, V]) renewIfDue(ctx context.Context, key K, e *entry[V], load LoadFunc[V], now int64) {
 	due := e.due.Load()
 	if now < due || !e.due.CompareAndSwap(due, now+int64(c.pause)) {
 		return
@@ -205,7 +211,7 @@ func (c *Cache[K, V]) renewIfDue(key K, e *entry[V], load LoadFunc[V], now int64
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flights[key] == nil {
-		c.launch(key, load)
+		c.launch(ctx, key, load, true)
 	}
 }
 

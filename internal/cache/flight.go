@@ -9,12 +9,45 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/internal/trail"
 )
+
+// A Load is what a running load knows of its callers, for telemetry. Its context has it; see
+// [LoadOf].
+type Load struct {
+	// Renewal says that no caller waits: the old value is still served.
+	Renewal bool
+	// Cause is the span of the caller that started the load. Unless it is a renewal, the load's
+	// context has that span, too.
+	Cause trace.SpanContext
+
+	telemetry.Work
+}
+
+// A Wait is the load for which a caller has waited; nil if the value was cached. Joined says that
+// another caller started it.
+type Wait struct {
+	Load   *Load
+	Joined bool
+}
+
+type loadKey struct{}
+
+// LoadOf returns the load whose context ctx is, or else an empty one.
+func LoadOf(ctx context.Context) *Load {
+	if l, ok := ctx.Value(loadKey{}).(*Load); ok {
+		return l
+	}
+	return &Load{}
+}
 
 // flight is a running load and its waiters. Whoever finishes the flight first writes item
 // and err before closing done.
 type flight[V any] struct {
+	load   Load
 	done   chan struct{}
 	finish sync.Once
 	item   Item[V]
@@ -41,7 +74,7 @@ func (f *flight[V]) wait(ctx context.Context) (Item[V], error) {
 
 // join returns the flight of key, or a new one (mine). It returns nil if a flight has
 // stored a value since the caller's lookup.
-func (c *Cache[K, V]) join(key K, load LoadFunc[V]) (f *flight[V], mine bool) {
+func (c *Cache[K, V]) join(ctx context.Context, key K, load LoadFunc[V]) (f *flight[V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f := c.flights[key]; f != nil {
@@ -51,20 +84,24 @@ func (c *Cache[K, V]) join(key K, load LoadFunc[V]) (f *flight[V], mine bool) {
 	if c.lookup(key, c.moment()) != nil {
 		return nil, false
 	}
-	return c.launch(key, load), true
+	return c.launch(ctx, key, load, false), true
 }
 
-// launch starts a load. The caller holds the lock, and key has no flight.
-func (c *Cache[K, V]) launch(key K, load LoadFunc[V]) *flight[V] {
-	f := &flight[V]{done: make(chan struct{})}
+// launch starts a load for a caller. The caller holds the lock, and key has no flight.
+func (c *Cache[K, V]) launch(caller context.Context, key K, load LoadFunc[V], renewal bool) *flight[V] {
+	f := &flight[V]{done: make(chan struct{}), load: Load{Renewal: renewal, Cause: telemetry.Cause(caller)}}
 	c.flights[key] = f
-	go c.run(key, f, load)
+	ctx := context.WithValue(context.Background(), loadKey{}, &f.load) //nolint:contextcheck // no caller may cancel the load
+	if !renewal {
+		ctx = telemetry.Follow(ctx, caller)
+	}
+	go c.run(ctx, key, f, load)
 	return f
 }
 
 // run loads with a context that no caller can cancel.
-func (c *Cache[K, V]) run(key K, f *flight[V], load LoadFunc[V]) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+func (c *Cache[K, V]) run(ctx context.Context, key K, f *flight[V], load LoadFunc[V]) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	ctx = trail.With(ctx, &f.trail)
 	// A load that ignores its context must not block its key forever.

@@ -35,6 +35,22 @@ func NewProofs(sources []Source, env Environment) *Proofs {
 	return &Proofs{sources: sources, now: env.Now, logger: env.Logger}
 }
 
+// Expires returns when the credential in use ends and the operator must have replaced it; ok is
+// false if that isn't known, or the credential renews itself.
+func (p *Proofs) Expires() (end time.Time, ok bool) {
+	p.mu.Lock()
+	first := p.first
+	p.mu.Unlock()
+	if first >= len(p.sources) {
+		return time.Time{}, false
+	}
+	source, ok := p.sources[first].(interface{ Expires() time.Time })
+	if !ok {
+		return time.Time{}, false
+	}
+	return source.Expires(), true
+}
+
 // Begin starts the search for a proof for one exchange.
 func (p *Proofs) Begin() *Search {
 	p.mu.Lock()

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -31,12 +32,28 @@ func (t *Telemetry) StartLinked(ctx context.Context, name string, cause trace.Sp
 	return t.Start(ctx, name, append(links(cause), trace.WithNewRoot())...)
 }
 
-// Waited makes the span of a wait that began at a time and is over, for work that has a span.
-func (t *Telemetry) Waited(ctx context.Context, name string, began time.Time, work trace.SpanContext) {
+// Work is what runs for several callers. It is safe for concurrent use.
+type Work struct {
+	span atomic.Pointer[trace.SpanContext]
+}
+
+// SetSpan says which span is the work's.
+func (w *Work) SetSpan(s Span) {
+	if c := s.Context(); c.IsValid() {
+		w.span.Store(&c)
+	}
+}
+
+// Waited makes the span of a caller's wait for work of another, which began at a time and is over.
+func (t *Telemetry) Waited(ctx context.Context, name string, began time.Time, work *Work) {
 	if !t.Traces() {
 		return
 	}
-	_, span := t.Start(ctx, name, append(links(work), trace.WithTimestamp(began))...)
+	options := []trace.SpanStartOption{trace.WithTimestamp(began)}
+	if c := work.span.Load(); c != nil {
+		options = append(options, links(*c)...)
+	}
+	_, span := t.Start(ctx, name, options...)
 	span.End()
 }
 

@@ -104,6 +104,14 @@ func (s *certificateSource) Credential(ctx context.Context) (clientcred.Proof, e
 	return clientcred.Signed(s.signer(s.last)), nil
 }
 
+// Expires returns when the certificate ends: of the file as it is now, or else the last good one.
+func (s *certificateSource) Expires() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.reload() // the next exchange logs it
+	return s.last.expires()
+}
+
 // signer signs assertions with one certificate, also when a request is retried after a
 // newer certificate was read.
 func (s *certificateSource) signer(c *certificate) func(tokenURL string) (string, error) {
