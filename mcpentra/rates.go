@@ -179,9 +179,9 @@ func (r *rates) use(b *bucket, n int, now time.Time) {
 }
 
 // lend takes n calls from this replica's own bucket, which the store is owed, unless the store has
-// just answered that the user has none.
+// answered that the user has none, within the time in which a bucket fills.
 func (r *rates) lend(b *bucket, n int, now time.Time) time.Duration {
-	if owed := n - b.leased; now.Sub(b.empty) < rateTimeout || owed > r.limits.Burst {
+	if owed := n - b.leased; now.Sub(b.empty) < r.until(float64(r.limits.Burst)) || owed > r.limits.Burst {
 		return r.until(float64(owed))
 	}
 	wait := r.spendOwn(b, n, now)

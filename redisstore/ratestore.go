@@ -77,13 +77,13 @@ const (
 // fills by rate calls a second, and returns how many it took. If that is fewer than want, wait is
 // how long until the bucket has one again. A rate is at least one call a day.
 func (s *RateStore) Take(ctx context.Context, user string, want int, rate float64, burst int) (taken int, wait time.Duration, err error) {
-	if want < 1 || burst < 1 || !(rate > 0) {
+	if positive := want > 0 && burst > 0 && rate > 0; !positive { // false for NaN
 		return 0, 0, fmt.Errorf("redisstore: take: want %d, rate %g, burst %d; they must be positive", want, rate, burst)
 	}
 	each := min(max(1e6/rate, minEach), maxEach)
 	got, err := takeCalls.Run(ctx, s.client, []string{s.prefix + user}, want, each, burst).Int64Slice()
 	if err == nil && len(got) != 2 {
-		err = fmt.Errorf("Redis answered with %d numbers, not 2", len(got))
+		err = fmt.Errorf("the answer has %d numbers, not 2", len(got))
 	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("redisstore: take: %w", err)
