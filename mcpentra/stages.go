@@ -196,9 +196,6 @@ func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		makeRoom(method == "")
 		m := newMessage(ctx, s, method, req, dispatch)
-		if !s.log.isToldElsewhere(m) {
-			s.log.observer.beginMessage(m) //nolint:contextcheck // a message is a context
-		}
 		s.serve(m, stages) //nolint:contextcheck // a message is a context
 		return m.result, m.err
 	}
@@ -238,6 +235,9 @@ func (s *stages) finish(m *rpcMessage, stages []messageStage) {
 // enter enters the stages, and dispatches the message if all let it pass.
 func (s *stages) enter(m *rpcMessage, stages []messageStage) {
 	defer s.recoverMessage(m)
+	if !s.log.isToldElsewhere(m) {
+		s.log.observer.beginMessage(m) //nolint:contextcheck // a message is a context
+	}
 	for ; m.entered < len(stages); m.entered++ {
 		if enter := stages[m.entered].enter; enter != nil {
 			if m.err = enter(m); m.err != nil || m.result != nil {

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry/telemetrytest"
@@ -216,6 +217,22 @@ func TestWhoseTrace(t *testing.T) {
 		}
 		if line := "span_id=" + s.Context.SpanID().String() + wantLine + " method=tools/call"; !strings.Contains(w.log.String(), line) {
 			t.Errorf("%s: the log is %s, want %q", c.name, w.log, line)
+		}
+	}
+}
+
+// What nobody records costs no answer. The spans of the API itself can't be compared.
+func TestNotRecorded(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		w := newWorld(t, append(mode.opts, mcpentra.WithTracerProvider(noop.NewTracerProvider()), mcpentra.WithTraceFromHeader(), mcpentra.WithTraceFromMeta())...)
+		header := w.begin(t, mode.name, w.token(w.alice), "2025-11-25")
+		header["Traceparent"] = "00-" + traceSent + "-b7ad6b7169203331-00"
+		for _, meta := range []string{"{}", `{"traceparent":"00-` + traceSent + `-c7ad6b7169203331-00"}`} {
+			body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secure_ping","arguments":{},"_meta":` + meta + `}}`
+			if status, _, answer := w.post(t, body, header); status != http.StatusOK || !strings.Contains(answer, "successful") {
+				t.Errorf("%s: got %d %s, want 200 and successful", mode.name, status, answer)
+			}
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/bench"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -191,6 +193,33 @@ func ours(name, configured string, cache int, log func(context.Context) (slog.Ha
 			// One user makes all requests here, and more than the usual 100 a second.
 			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}),
 		}, policies...)
+		return mcpentra.NewServer(resourceURL, v, opts...)
+	}}
+}
+
+// Watched is ours with policies and a log in a file, all of which report to the providers, if
+// there are any.
+func Watched(name string, tracers trace.TracerProvider, meters metric.MeterProvider) Handler {
+	return Handler{Name: name, Filters: true, New: func(ctx context.Context, e Entra) (http.Handler, error) {
+		v, err := entraauth.NewVerifier(e.TenantID, e.ClientID, &entraauth.Options{
+			HTTPClient: e.Client, AuthorityHost: e.AuthorityHost, Logger: slog.New(slog.DiscardHandler), TracerProvider: tracers, MeterProvider: meters,
+		})
+		if err != nil {
+			return nil, err
+		}
+		context.AfterFunc(ctx, func() { _ = v.Close() })
+		h, err := logFile(ctx)
+		if err != nil {
+			return nil, err
+		}
+		opts := append(policies(), mcpentra.WithTools(toolSet{}), mcpentra.WithLogger(slog.New(h)),
+			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e6, Burst: 1e6}))
+		if tracers != nil {
+			opts = append(opts, mcpentra.WithTracerProvider(tracers))
+		}
+		if meters != nil {
+			opts = append(opts, mcpentra.WithMeterProvider(meters))
+		}
 		return mcpentra.NewServer(resourceURL, v, opts...)
 	}}
 }

@@ -105,6 +105,9 @@ func (p *Process) load(ctx context.Context, reqs []Request, each time.Duration, 
 // A spread is the median of some values, with the quartiles.
 type spread struct{ low, median, high float64 }
 
+// Quartiles returns the lower quartile, the median and the upper quartile.
+func (s spread) Quartiles() (low, median, high float64) { return s.low, s.median, s.high }
+
 func spreadOf(values []float64) spread {
 	values = slices.Sorted(slices.Values(values))
 	return spread{quantile(values, 0.25), quantile(values, 0.5), quantile(values, 0.75)}

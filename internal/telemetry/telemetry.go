@@ -97,7 +97,7 @@ func (s Span) Link(other trace.SpanContext) {
 
 // Within returns the context with the span as the current one.
 func (s Span) Within(ctx context.Context) context.Context {
-	if s.span == nil || trace.SpanFromContext(ctx) == s.span {
+	if s.span == nil || trace.SpanContextFromContext(ctx).Equal(s.span.SpanContext()) { // spans themselves can't be compared
 		return ctx
 	}
 	return trace.ContextWithSpan(ctx, s.span)
