@@ -103,14 +103,16 @@ func TestNestedModules(t *testing.T) {
 			continue
 		}
 		m := readModule(t, name)
-		replaced := make(map[string]bool)
+		replaced := make(map[string]string)
 		for _, r := range m.Replace {
-			replaced[r.Old.Path] = true
-			if within, ok := strings.CutPrefix(r.Old.Path+"/", module+"/"); !ok || path.Join(name, r.New.Path) != path.Clean(within) {
-				t.Errorf("%s replaces %s by %s, want modules of this repository alone, each by its folder", name, r.Old.Path, r.New.Path)
+			replaced[r.Old.Path] = path.Join(module, name, r.New.Path)
+		}
+		for other, folder := range replaced {
+			if other != folder || other != module && !strings.HasPrefix(other, module+"/") {
+				t.Errorf("%s replaces %s by %s, want modules of ours by their folders", name, other, folder)
 			}
 		}
-		if !replaced[module] {
+		if replaced[module] == "" {
 			t.Errorf("%s does not replace the root module", name)
 		}
 		for _, r := range m.Require {

@@ -65,7 +65,7 @@ func (s *Server) Held() int64 {
 func (u Users) Known() int { return len(u.t.known) }
 
 // TraceID reads what strangers send.
-func TraceID(traceparent string) string { return traceID(traceparent) }
+func TraceID(traceparent string) string { return traceID(parseTraceparent(traceparent)) }
 
 // Middleware that tests of what a context holds need.
 var RequestID = requestID

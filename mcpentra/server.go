@@ -46,6 +46,7 @@ type Server struct {
 	handler     http.Handler
 	stages      *stages
 	description []slog.Attr // for the log line at the start
+	unwatch     func()      // ends the metrics of what the server holds
 }
 
 // NewServer assembles a server. resourceURL is the URL that clients are given,
@@ -92,10 +93,11 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
 	stages := newStages(v, resource, metadata.URL(), &c)
+	stages.log.observer.names.catalog = registered
 	server.AddReceivingMiddleware(stages.receive)
 	server.AddSendingMiddleware(stages.sessions.whileRunning, stages.subscriptions.onlyToAdmitted)
 	return &Server{
-		mcp: server, stages: stages, description: describe(resource, v, &c),
+		mcp: server, stages: stages, unwatch: stages.log.observer.watch(stages), description: describe(resource, v, &c),
 		handler: routes(resource, stages, mcpEndpoint(server, stages), metadata, c.authProxy),
 	}, nil
 }
@@ -103,7 +105,7 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 // newStages makes all stages, each after those that it uses.
 func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *config) *stages {
 	limits := c.limits.withDefaults()
-	log := &requestLog{c.log, c.sessions}
+	log := &requestLog{c.log, c.sessions, newObserver(c)}
 	refuser := &refuser{log: log, verifier: v, resource: resource.String(), metadataURL: metadataURL}
 	if c.authProxy != nil {
 		refuser.authorizeURL = c.authProxy.AuthorizationEndpoint()
@@ -270,6 +272,9 @@ func (s *Server) run(ctx context.Context, l net.Listener, getCertificate func(*t
 	fetching, stopFetching := context.WithCancel(ctx)
 	defer stopFetching()
 	go func() { _ = s.stages.verifier.Ready(fetching) }() // the verifier logs what is wrong
+	getCertificate, unwatch := s.stages.log.observer.certificate(getCertificate)
+	defer unwatch()
+	defer s.unwatch()
 	server := edge.Server{Handler: s, Log: s.stages.log.Logger, Drain: s.stages.drain, DrainTimeout: s.stages.limits.DrainTimeout, GetCertificate: getCertificate}
 	if err := server.Serve(ctx, l); err != nil {
 		return fmt.Errorf("mcpentra: %w", err)

@@ -18,6 +18,7 @@ type redisStores struct {
 	client  redis.UniversalClient
 	tokens  *redisstore.Store
 	signIns *redisstore.ProxyStore
+	rates   *redisstore.RateStore // nil if each replica has its own rates
 }
 
 // openRedis returns the stores in the configured Redis, nil without one. It sends nothing: without
@@ -37,6 +38,9 @@ func openRedis(c serverconfig.Production) (*redisStores, *serverconfig.Fault) {
 	s := &redisStores{client: client}
 	if s.tokens, err = redisstore.New(client, nil); err == nil {
 		s.signIns, err = redisstore.NewProxyStore(client, nil)
+	}
+	if err == nil && c.SharedRates {
+		s.rates, err = redisstore.NewRateStore(client, nil)
 	}
 	if err != nil {
 		_ = client.Close()
@@ -68,6 +72,9 @@ func (s *redisStores) addTo(to *documented.Surroundings) {
 	}
 	redis.SetLogger(redisLog{to.Log})
 	to.Tokens, to.SignIns = s.tokens, s.signIns
+	if s.rates != nil {
+		to.Rates = s.rates
+	}
 }
 
 func (s *redisStores) close() {

@@ -32,6 +32,8 @@ type Surroundings struct {
 	StoreKeys [][]byte        // encrypt them
 	SignIns   authproxy.Store // what sign-ins through the server must remember; nil for this process's memory
 
+	Rates mcpentra.RateStore // users' rates that replicas share; nil for rates of each replica
+
 	Tracers trace.TracerProvider // nil for no traces
 	Meters  metric.MeterProvider // nil for no metrics
 
@@ -72,6 +74,9 @@ func NewServer(c serverconfig.Config, resourceURL string, s Surroundings) (_ *mc
 	}
 	if s.Meters != nil {
 		options = append(options, mcpentra.WithMeterProvider(s.Meters))
+	}
+	if s.Rates != nil {
+		options = append(options, mcpentra.WithSharedRates(s.Rates))
 	}
 	if c.OBO {
 		acting, err := actingOptions(c, s)
