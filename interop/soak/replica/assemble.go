@@ -17,6 +17,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/redis/go-redis/v9"
+	metricsdk "go.opentelemetry.io/otel/sdk/metric"
+	tracesdk "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/blobtool"
@@ -40,6 +42,10 @@ type replica struct {
 	redis     *redis.Client
 	transport *http.Transport // to Entra and storage
 	flaw      *flaw
+
+	traces  *tracesdk.TracerProvider // samples one in a hundred, and sends them nowhere
+	metrics *metricsdk.MeterProvider
+	scrape  *metricsdk.ManualReader
 }
 
 func (r *replica) close() {
@@ -58,13 +64,20 @@ func assemble(c config, log *slog.Logger) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	scrape := metricsdk.NewManualReader()
+	metrics := metricsdk.NewMeterProvider(metricsdk.WithReader(scrape))
+	traces := tracesdk.NewTracerProvider(tracesdk.WithSampler(tracesdk.TraceIDRatioBased(0.01)))
 	verifier, err := entraauth.NewVerifier(c.Tenant, c.APIAppID, &entraauth.Options{
 		HTTPClient: client, Logger: log, AuthorityHost: c.AuthorityHost, TokenCache: cachedTokens, KeyRefetchInterval: time.Second,
+		TracerProvider: traces, MeterProvider: metrics,
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{verifier: verifier, redis: redis.NewClient(&redis.Options{Addr: c.RedisAddr, PoolSize: 4}), transport: transport, flaw: flaw}
+	r := &replica{
+		verifier: verifier, redis: redis.NewClient(&redis.Options{Addr: c.RedisAddr, PoolSize: 4}), transport: transport, flaw: flaw,
+		traces: traces, metrics: metrics, scrape: scrape,
+	}
 	exchanger, err := r.exchanger(c, client, log)
 	if err != nil {
 		return nil, err
@@ -81,7 +94,7 @@ func assemble(c config, log *slog.Logger) (*replica, error) {
 		url string
 		mcpentra.Option
 	}{{c.URL, mcpentra.WithAuthProxy(proxy)}, {c.SessionsURL, mcpentra.WithSessions()}} {
-		blobs, err := blobtool.New(c.StorageURL, c.Container, flaw.credential, &blobtool.Options{HTTPClient: client, Logger: log, DownloadDir: c.Folder})
+		blobs, err := blobtool.New(c.StorageURL, c.Container, flaw.credential, &blobtool.Options{HTTPClient: client, Logger: log, DownloadDir: c.Folder, TracerProvider: traces, MeterProvider: metrics})
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +102,7 @@ func assemble(c config, log *slog.Logger) (*replica, error) {
 			mcpentra.WithStateKeys(c.Keys...), mcpentra.WithTools(blobs, mcpentra.IdentityTools(verifier), r.who(), vault()),
 			mcpentra.WithToolPolicy("*", entraauth.Policy{Scopes: []string{"access_as_user"}}),
 			mcpentra.WithResourcePolicy("blob://*", entraauth.Policy{PeopleOnly: true}),
-			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e4, Burst: 2e4}), mcpentra.WithSharedRates(rates))
+			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e4, Burst: 2e4}), mcpentra.WithSharedRates(rates), mcpentra.WithTracerProvider(traces), mcpentra.WithMeterProvider(metrics))
 		if err != nil {
 			return nil, err
 		}
@@ -104,6 +117,7 @@ func (r *replica) exchanger(c config, client *http.Client, log *slog.Logger) (*o
 	}
 	return obo.NewExchanger(c.Tenant, c.APIAppID, clientauth.Secret(c.APISecret), &obo.Options{
 		HTTPClient: client, Logger: log, AuthorityHost: c.AuthorityHost, CacheBytes: cachedExchanges, Store: store, StoreKeys: c.Keys,
+		TracerProvider: r.traces, MeterProvider: r.metrics,
 	})
 }
 
@@ -113,7 +127,7 @@ func (r *replica) proxy(c config, client *http.Client) (*authproxy.Proxy, error)
 		return nil, err
 	}
 	return authproxy.New(strings.TrimSuffix(c.URL, "/mcp"), c.Tenant, c.SignInAppID, clientauth.Secret(c.AppSecret), c.Keys, &authproxy.Options{
-		HTTPClient: client, AuthorityHost: c.AuthorityHost, Store: store, Replicas: true,
+		HTTPClient: client, AuthorityHost: c.AuthorityHost, Store: store, Replicas: true, TracerProvider: r.traces, MeterProvider: r.metrics,
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // A state is what a replica holds.
@@ -27,7 +29,12 @@ func (r *replica) state() http.Handler {
 		if q.URL.Query().Has("quiet") {
 			r.transport.CloseIdleConnections()
 		}
-		now, err := look()
+		var metrics metricdata.ResourceMetrics
+		err := r.scrape.Collect(q.Context(), &metrics) // as Prometheus does now and then
+		var now state
+		if err == nil {
+			now, err = look()
+		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
