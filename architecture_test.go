@@ -27,9 +27,10 @@ var mayImport = map[string][]string{
 	"internal/serverconfig": {"authproxy", "blobtool", "entraauth", "obo", "obo/clientauth"}, // their constructors are its checks
 	"cmd/mcp-entra": {"authproxy", "blobtool", "blobtool/blobtest", "entraauth", "entraauth/mcpauth", "entratest",
 		"mcpentra", "obo", "obo/clientauth"},
-	"examples/agent": {"entraauth", "mcpentra", "obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant
-	"examples/graph": {"obo", "obo/clientauth", "entratest"},                          // so does this one
-	"examples/server": {"authproxy", "entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
+	"examples/agent":               {"entraauth", "mcpentra", "obo", "obo/clientauth", "entratest"}, // the demonstration brings its tenant
+	"examples/graph":               {"obo", "obo/clientauth", "entratest"},                          // so does this one
+	"examples/internal/documented": {"authproxy", "blobtool", "entraauth", "mcpentra", "obo"},
+	"examples/server": {"authproxy", "entraauth", "mcpentra", "obo", "obo/clientauth",
 		"entratest", "blobtool/blobtest", // the demonstration brings its tenant
 		"examples/server/heapfloor"},
 	"examples/storage": {"entraauth", "mcpentra", "obo", "obo/clientauth", "blobtool",
@@ -146,6 +147,7 @@ func TestPagesShowExamples(t *testing.T) {
 		{agents, "policy", verified}, {agents, "identity", verified}, {agents, "obo", "obo/example_agent_test.go"},
 		{agents, "agent", assembled}, {agents, "choice", assembled}, {agents, "lend", assembled},
 		{"docs/authorization.md", "hierarchy", scopes},
+		{"docs/telemetry.md", "providers", "mcpentra/example_telemetry_test.go"},
 	} {
 		data, err := os.ReadFile(c.page)
 		if err != nil {

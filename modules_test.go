@@ -103,8 +103,17 @@ func TestNestedModules(t *testing.T) {
 			continue
 		}
 		m := readModule(t, name)
-		if len(m.Replace) != 1 || m.Replace[0].Old.Path != module || path.Join(name, m.Replace[0].New.Path) != "." {
-			t.Errorf("%s replaces %v, want the root module alone", name, m.Replace)
+		replaced := make(map[string]string)
+		for _, r := range m.Replace {
+			replaced[r.Old.Path] = path.Join(module, name, r.New.Path)
+		}
+		for other, folder := range replaced {
+			if other != folder || other != module && !strings.HasPrefix(other, module+"/") {
+				t.Errorf("%s replaces %s by %s, want modules of ours by their folders", name, other, folder)
+			}
+		}
+		if replaced[module] == "" {
+			t.Errorf("%s does not replace the root module", name)
 		}
 		for _, r := range m.Require {
 			if want, ok := versions[r.Path]; ok && r.Version != want {

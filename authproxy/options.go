@@ -132,8 +132,8 @@ type Client struct {
 // concurrent use, and shared by all replicas of a server. Names are hexadecimal hashes; values
 // are sealed or say nothing about users. Package redisstore has a Store on Redis.
 //
-// While a Store fails, refreshes and revocations are refused (503 temporarily_unavailable), and
-// sign-ins work. Each call has a deadline of one second.
+// While a Store fails, codes, refreshes and revocations are refused (503 temporarily_unavailable,
+// Retry-After), so nothing is used twice. Each call has a deadline of one second.
 type Store interface {
 	// Get returns the value of the name, or nil if there is none.
 	Get(ctx context.Context, name string) ([]byte, error)

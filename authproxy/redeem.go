@@ -104,7 +104,8 @@ func isVerifier(s string) bool {
 	return len(s) >= 43 && len(s) <= 128 && !strings.ContainsFunc(s, odd)
 }
 
-// claim claims a code. If the store fails, the sign-in goes on: Entra's codes are single-use too.
+// claim claims a code. If the store fails, the client must try again: nobody may know later that the
+// code was used.
 func (p *Proxy) claim(ctx context.Context, id grants.ID) (release func(context.Context), err error) {
 	release, err = p.families.Begin(ctx, id)
 	switch {
@@ -120,7 +121,8 @@ func (p *Proxy) claim(ctx context.Context, id grants.ID) (release func(context.C
 		release(ctx)
 		return nil, unavailable("the request was canceled", time.Second, err)
 	default:
-		p.log.ErrorContext(ctx, "the store failed; a code is redeemed without it", slog.Any("error", err))
-		return release, nil
+		release(ctx) // the claim may have arrived
+		p.log.ErrorContext(ctx, "the store failed; codes can't be redeemed", slog.Any("error", err))
+		return nil, unavailable("the server can't check the code right now; try again in a moment", retryUpstream, err)
 	}
 }

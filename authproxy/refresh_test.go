@@ -297,7 +297,8 @@ func (f *failing) Swap(ctx context.Context, name string, old, value []byte, ttl 
 	return f.Store.Swap(ctx, name, old, value, ttl)
 }
 
-// TestStoreDown: refreshes and revocations are refused for a while, sign-ins go on.
+// TestStoreDown: the token endpoint and revocations are refused for a while. A code that was refused
+// is good afterwards, and one that was used before is not.
 func TestStoreDown(t *testing.T) {
 	t.Parallel()
 	store := &failing{}
@@ -305,14 +306,17 @@ func TestStoreDown(t *testing.T) {
 		store.Store = families.NewMemory(w.clock.now)
 		o.Store = store
 	}})
-	token := w.tokens().get("refresh_token")
+	used := w.codeForm()
+	token := w.good("sign-in", w.post("/token", used, nil)).get("refresh_token")
 	store.down.Store(true)
 	w.bad("refresh", w.refresh(token), 503, "temporarily_unavailable")
 	w.bad("revoke", w.post("/revoke", url.Values{"client_id": {clientID}, "token": {token}}, nil), 503, "temporarily_unavailable")
 	form := w.codeForm()
-	w.good("sign-in", w.post("/token", form, nil))
-	w.bad("Entra's codes are single-use", w.post("/token", form, nil), 400, "invalid_grant")
+	w.bad("code", w.post("/token", form, nil), 503, "temporarily_unavailable")
+	w.bad("used code", w.post("/token", used, nil), 503, "temporarily_unavailable")
 	store.down.Store(false)
+	w.good("the code, afterwards", w.post("/token", form, nil))
+	w.bad("the code, again", w.post("/token", form, nil), 400, "invalid_grant")
 	successor := w.good("afterwards", w.refresh(token)).get("refresh_token")
 	w.good("the successor", w.refresh(successor))
 	w.clock.advance(3 * time.Second)

@@ -85,7 +85,7 @@ func newIdentity(token string, c *claims) *Identity {
 		clientID:    c.clientID(),
 		username:    printable(c.username()),
 		displayName: printable(c.name),
-		tokenID:     c.tokenID,
+		tokenID:     plainID(c.tokenID),
 		kind:        kind,
 		scopes:      c.scopeList(),
 		roles:       c.roles,
@@ -162,7 +162,8 @@ func (id *Identity) Username() string { return id.username }
 func (id *Identity) DisplayName() string { return id.displayName }
 
 // TokenID returns the token's id (claim uti), which joins a log line to Entra's
-// sign-in log. It may be empty.
+// sign-in log (UniqueTokenIdentifier): at most 64 letters, digits, hyphens and underscores. It
+// is empty if the token has none, or another text.
 func (id *Identity) TokenID() string { return id.tokenID }
 
 // ExpiresOn returns when the token expires (claim exp).

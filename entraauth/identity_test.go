@@ -98,3 +98,24 @@ func TestLogValueIsNotShared(t *testing.T) {
 		t.Errorf("LogValue() = %s, %v after a handler's redaction, want %s", again.LogValue(), err, want)
 	}
 }
+
+// A token's id is copied into logs and queries, so it has no more characters than Entra's.
+func TestTokenID(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	for _, c := range []struct{ uti, want string }{
+		{"Yk1nQ2VVdEpV-_0123456A", "Yk1nQ2VVdEpV-_0123456A"},
+		{strings.Repeat("a", 64), strings.Repeat("a", 64)},
+		{strings.Repeat("a", 65), ""},
+		{"a b", ""}, {"a\n", ""}, {`a"`, ""}, {"ä", ""}, {"a.b", ""}, {"", ""},
+	} {
+		id, err := f.verifier.Verify(t.Context(), f.tenant.Mint(f.api, 2, func(_, claims map[string]any) { claims["uti"] = c.uti }))
+		if err != nil {
+			t.Errorf("uti %q: Verify() = %v, want nil", c.uti, err)
+			continue
+		}
+		if got := id.TokenID(); got != c.want {
+			t.Errorf("uti %q: TokenID() = %q, want %q", c.uti, got, c.want)
+		}
+	}
+}

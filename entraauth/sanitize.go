@@ -13,6 +13,8 @@ const (
 	// maxWord is the longest run of letters and digits that is logged. Ids, names and
 	// hosts are shorter; the parts of a token are longer.
 	maxWord = 48
+	// maxTokenID bounds a token's id, in bytes. Entra's have 22.
+	maxTokenID = 64
 )
 
 // actual prepares a value from an unverified request for the log. It cuts the value and
@@ -109,4 +111,16 @@ func printable(name string) string {
 		}
 		return r
 	}, name)
+}
+
+// plainID returns the id of a token if it has the form of Entra's (base64url, 22 characters) or
+// is at least as plain, else "": it is copied into logs, and compared there.
+func plainID(id string) string {
+	plain := func(r rune) bool {
+		return r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z'
+	}
+	if len(id) > maxTokenID || strings.ContainsFunc(id, func(r rune) bool { return !plain(r) }) {
+		return ""
+	}
+	return id
 }

@@ -208,6 +208,7 @@ func (a *admission) begin(m *rpcMessage) error {
 		return nil
 	}
 	if !m.call.lease.begin() {
+		m.reason = "too_many_requests"
 		return &jsonrpc.Error{Code: codeBusy, Message: a.limits.busy()}
 	}
 	m.counted = true
@@ -230,7 +231,7 @@ func (a *admission) refuse(w http.ResponseWriter, r *http.Request, u *user, wait
 	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
 	w.Header().Set("Cache-Control", "no-store")
 	if !a.users.mayWarn(u) {
-		mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.text)
+		a.refuser.rejectUnlogged(w, r, why)
 		return
 	}
 	a.refuser.reject(w, r, why, slog.Duration("retry_after", wait))
@@ -258,7 +259,7 @@ func smallIfKept(m *rpcMessage) error {
 	}
 	e := &jsonrpc.Error{Code: jsonrpc.CodeInvalidRequest,
 		Message: fmt.Sprintf("The request is too large: send at most %d bytes and %d JSON values for %s", most, maxValues, m.method)}
-	m.refuse(func(w http.ResponseWriter, r *http.Request) {
+	m.refuseFor("body_too_large", func(w http.ResponseWriter, r *http.Request) {
 		mcpauth.WriteRefusal(w, r, http.StatusRequestEntityTooLarge, int(e.Code), "body_too_large", e.Message)
 	})
 	return e

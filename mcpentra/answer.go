@@ -41,16 +41,22 @@ type rejection struct {
 
 // rejectionOf gives a refusal by package edge its JSON-RPC code.
 func rejectionOf(why *edge.Refusal) rejection {
-	code := codeBadRequest
-	switch why.Status {
+	return rejection{why.Status, codeOf(why.Status), why.Reason, why.Message}
+}
+
+// codeOf returns the JSON-RPC code of a refusal with that HTTP status.
+func codeOf(status int) int {
+	switch status {
+	case http.StatusUnauthorized:
+		return codeNotFound
 	case http.StatusForbidden:
-		code = codeRefused
+		return codeRefused
 	case http.StatusTooManyRequests:
-		code = codeBusy
+		return codeBusy
 	case http.StatusServiceUnavailable:
-		code = codeUnavailable
+		return codeUnavailable
 	}
-	return rejection{why.Status, code, why.Reason, why.Message}
+	return codeBadRequest
 }
 
 // sessionNotFound answers a session id that is unknown or belongs to another user. The

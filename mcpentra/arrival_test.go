@@ -12,24 +12,24 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-const trace = "0af7651916cd43dd8448eb211c80319c"
+const traceSent = "0af7651916cd43dd8448eb211c80319c"
 
 func TestTraceID(t *testing.T) {
 	t.Parallel()
 	for traceparent, want := range map[string]string{
-		"00-" + trace + "-b7ad6b7169203331-01":                  trace,
-		"cc-" + trace + "-b7ad6b7169203331-01-what-comes-later": trace,
-		"":                                                       "",
-		"00-" + trace + "-b7ad6b7169203331-01-x":                 "",
-		"00-" + trace + "-b7ad6b7169203331-0":                    "",
-		"00-" + trace + "-b7ad6b7169203331-01x":                  "",
-		"cc-" + trace + "-b7ad6b7169203331-01x":                  "",
-		"ff-" + trace + "-b7ad6b7169203331-01":                   "",
-		"00-" + strings.ToUpper(trace) + "-b7ad6b7169203331-01":  "",
-		"00-" + strings.Repeat("0", 32) + "-b7ad6b7169203331-01": "",
-		"00-" + trace + "-0000000000000000-01":                   "",
-		"00_" + trace + "_b7ad6b7169203331_01":                   "",
-		"00-" + trace[:31] + "\n-b7ad6b7169203331-01":            "",
+		"00-" + traceSent + "-b7ad6b7169203331-01":                  traceSent,
+		"cc-" + traceSent + "-b7ad6b7169203331-01-what-comes-later": traceSent,
+		"": "",
+		"00-" + traceSent + "-b7ad6b7169203331-01-x":                "",
+		"00-" + traceSent + "-b7ad6b7169203331-0":                   "",
+		"00-" + traceSent + "-b7ad6b7169203331-01x":                 "",
+		"cc-" + traceSent + "-b7ad6b7169203331-01x":                 "",
+		"ff-" + traceSent + "-b7ad6b7169203331-01":                  "",
+		"00-" + strings.ToUpper(traceSent) + "-b7ad6b7169203331-01": "",
+		"00-" + strings.Repeat("0", 32) + "-b7ad6b7169203331-01":    "",
+		"00-" + traceSent + "-0000000000000000-01":                  "",
+		"00_" + traceSent + "_b7ad6b7169203331_01":                  "",
+		"00-" + traceSent[:31] + "\n-b7ad6b7169203331-01":           "",
 	} {
 		if got := mcpentra.TraceID(traceparent); got != want {
 			t.Errorf("%q: %q, want %q", traceparent, got, want)
@@ -38,7 +38,7 @@ func TestTraceID(t *testing.T) {
 }
 
 func FuzzTraceID(f *testing.F) {
-	f.Add("00-" + trace + "-b7ad6b7169203331-01")
+	f.Add("00-" + traceSent + "-b7ad6b7169203331-01")
 	f.Fuzz(func(t *testing.T, traceparent string) {
 		id := mcpentra.TraceID(traceparent)
 		if id != "" && (len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "") {
@@ -102,8 +102,8 @@ func (h *headers) last() http.Header {
 func TestTraceInTheLog(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.post(t, listTools, map[string]string{"Host": "evil.example", "Traceparent": "00-" + trace + "-b7ad6b7169203331-01"})
-	if !strings.Contains(w.log.String(), "trace="+trace) {
-		t.Errorf("got %s, want the trace in it", w.log)
+	w.post(t, listTools, map[string]string{"Host": "evil.example", "Traceparent": "00-" + traceSent + "-b7ad6b7169203331-01"})
+	if !strings.Contains(w.log.String(), "caller_trace_id="+traceSent) {
+		t.Errorf("got %s, want the traceSent in it", w.log)
 	}
 }

@@ -88,7 +88,9 @@ func (c *config) assemble(v *entraauth.Verifier, server *mcp.Server, registry *r
 	ctx = &rpcMessage{Context: ctx, server: &nobody{}}
 	shown := &catalog{}
 	server.AddReceivingMiddleware(func(next mcp.MethodHandler) mcp.MethodHandler { shown.next = next; return next })
-	faults = append(faults, c.checkPatterns(holdings{before, shown.inventory(ctx, start)}), c.checkAgentIDs(v))
+	has := holdings{before, shown.inventory(ctx, start)}
+	c.names = has.names()
+	faults = append(faults, c.checkPatterns(has), c.checkAgentIDs(v))
 	faults = append(faults, c.checkActing(v, registry.acting))
 	return distinct(faults)
 }
@@ -277,6 +279,20 @@ func holdsSets(t reflect.Type) bool {
 // holdings are what a server has when it is made: what is registered, and what the middleware of
 // tool sets shows.
 type holdings struct{ registered, shown inventory }
+
+// names returns what is listed, whether registered or only shown.
+func (h holdings) names() inventory {
+	all := inventory{}
+	for _, part := range []inventory{h.shown, h.registered} {
+		for method, list := range part {
+			if all[method] == nil {
+				all[method] = items{}
+			}
+			maps.Copy(all[method], list)
+		}
+	}
+	return all
+}
 
 // any reports whether the list has a name that matches.
 func (h holdings) any(method string, matches func(name string) bool) bool {

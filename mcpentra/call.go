@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/bridge"
@@ -21,7 +21,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
 	"github.com/mcpentra/mcp-entra-go/internal/rpcwire"
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
+	"github.com/mcpentra/mcp-entra-go/internal/trail"
 )
 
 // A call is an HTTP request on its way to a tool: what the server reads from it and what
@@ -32,7 +34,6 @@ type call struct {
 	context.Context // of the HTTP request
 
 	id       string              // generated here: client-supplied IDs could forge other requests' log entries
-	trace    string              // the client's trace id (W3C Trace Context), or "": a hint, not unique
 	client   netip.Addr          // the sender's address; see edge.Proxies
 	host     string              // from the request; several are separated by commas
 	caller   *entraauth.Identity // nil until the bearer check has passed
@@ -44,6 +45,10 @@ type call struct {
 	usage    *usage              // what the answer depends on; nil where nobody asks: without sessions
 	told     told                // which messages have their line in the log
 	ticket   *ticket             // leads the messages here
+
+	traceparent string         // the caller's (W3C Trace Context), or "": a hint, not unique
+	span        telemetry.Span // of the request, and of its message if it has one
+	spanTaken   atomic.Bool    // a message ends it, or it has ended
 
 	// The memory of the stages, in one piece with the call.
 	writer  edge.Writer
@@ -62,8 +67,8 @@ type callKey struct{}
 // newCall returns the call of a request, and the request with the call as its context.
 func newCall(r *http.Request) (*call, *http.Request) {
 	c := &call{Context: r.Context(), id: rand.Text()}
-	if parent := r.Header["Traceparent"]; len(parent) > 0 {
-		c.trace = traceID(parent[0])
+	if parents := r.Header["Traceparent"]; len(parents) == 1 {
+		c.traceparent = parseTraceparent(parents[0])
 	}
 	if entraauth.FromContext(c.Context) != nil { //nolint:contextcheck // set by a handler around ours: a session would keep it
 		c.Context = entraauth.NewContext(c.Context, nil)
@@ -133,9 +138,21 @@ func requestID(ctx context.Context) string {
 	return ""
 }
 
-// appendAttrs adds the call's id, the client's address and the trace id to a log line,
-// as far as they are known.
+// appendAttrs adds the call's id, the client's address and the traces to a log line, as far as
+// they are known.
 func (c *call) appendAttrs(attrs []slog.Attr) []slog.Attr {
+	if c == nil {
+		return attrs
+	}
+	return appendTraces(c.appendIDs(attrs), c.span.Context(), c.traceparent)
+}
+
+// appendAttrs is that of the message's call, with the message's own span.
+func (m *rpcMessage) appendAttrs(attrs []slog.Attr) []slog.Attr {
+	return appendTraces(m.call.appendIDs(attrs), m.span.Context(), m.traceparent)
+}
+
+func (c *call) appendIDs(attrs []slog.Attr) []slog.Attr {
 	if c == nil {
 		return attrs
 	}
@@ -143,8 +160,16 @@ func (c *call) appendAttrs(attrs []slog.Attr) []slog.Attr {
 	if c.client.IsValid() {
 		attrs = append(attrs, slog.String("client", c.client.String()))
 	}
-	if c.trace != "" {
-		attrs = append(attrs, slog.String("trace", c.trace))
+	return attrs
+}
+
+// appendTraces adds the ids of our span and of the caller's trace.
+func appendTraces(attrs []slog.Attr, ours trace.SpanContext, callers string) []slog.Attr {
+	if ours.IsValid() {
+		attrs = append(attrs, slog.String("trace_id", ours.TraceID().String()), slog.String("span_id", ours.SpanID().String()))
+	}
+	if callers != "" {
+		attrs = append(attrs, slog.String("caller_trace_id", traceID(callers)))
 	}
 	return attrs
 }
@@ -232,28 +257,32 @@ func carried(req mcp.Request) *call {
 type rpcMessage struct {
 	context.Context // of the session, but with this message's own caller, or none
 
-	call      *call               // nil if the message did not come by HTTP
-	usage     *usage              // of the call
-	caller    *entraauth.Identity // nil if unknown
-	method    string
-	req       mcp.Request
-	next      mcp.MethodHandler // dispatches it
-	server    host
-	start     time.Time
-	targets   []target // what it uses, by what the SDK has read
-	sentURI   string   // a resource's URI as the client spelled it
-	entered   int      // how many stages it has entered
-	respelled bool     // a URI had another spelling
-	counted   bool     // against the limits
-	round     int      // how often the user has been asked for consent
+	call        *call               // nil if the message did not come by HTTP
+	usage       *usage              // of the call
+	span        telemetry.Span      // that of the call, if it is the only message there
+	traceparent string              // the caller's, in params._meta or in the header
+	caller      *entraauth.Identity // nil if unknown
+	method      string
+	req         mcp.Request
+	next        mcp.MethodHandler // dispatches it
+	server      host
+	start       time.Time
+	targets     []target // what it uses, by what the SDK has read
+	sentURI     string   // a resource's URI as the client spelled it
+	entered     int      // how many stages it has entered
+	respelled   bool     // a URI had another spelling
+	counted     bool     // against the limits
+	round       int      // how often the user has been asked for consent
 
 	choosing sync.Once                   // of
 	actsAs   atomic.Pointer[actingAgent] // as which its tool acts for the caller; nil if it has not asked
 	lent     atomic.Bool                 // its tool has the server's own credential
+	trail    trail.Trail                 // the token requests that were sent for it
 
 	result mcp.Result
 	err    error
-	cause  error // why it failed: for the log, not for the caller
+	cause  error  // why it failed: for the log, not for the caller
+	reason string // its code, as in docs/troubleshooting.md, if the cause does not have it
 
 	policy     *toolset.ResourcePolicy // see Resources
 	policyOnce sync.Once
@@ -286,7 +315,7 @@ func newMessage(ctx context.Context, server host, method string, req mcp.Request
 	}
 	m.call, m.server, m.method, m.req, m.next, m.start = c, server, method, req, next, time.Now()
 	if c != nil {
-		m.usage, m.caller = c.usage, c.caller
+		m.usage, m.caller, m.traceparent = c.usage, c.caller, c.traceparent
 	}
 	m.Context = entraauth.NewContext(ctx, m.caller)
 	if uses(method) {
@@ -305,6 +334,8 @@ func (m *rpcMessage) Value(key any) any {
 		return m.call
 	case requestline.Key:
 		return m.server.logger()
+	case trail.Key:
+		return &m.trail
 	case toolset.CallerKey:
 		return toolset.Caller(m)
 	}
@@ -332,28 +363,14 @@ func (m *rpcMessage) refuse(write func(http.ResponseWriter, *http.Request)) bool
 	return m.call != nil && m.call.answer.refuse(write)
 }
 
+// refuseFor is refuse with a reason for the log.
+func (m *rpcMessage) refuseFor(reason string, write func(http.ResponseWriter, *http.Request)) {
+	m.reason = reason
+	m.refuse(write)
+}
+
 // requestIDHeader carries the request's id in the answer.
 const requestIDHeader = "X-Request-Id"
-
-// traceID returns the trace id of a traceparent header, or "" if that is not a
-// valid one (https://www.w3.org/TR/trace-context/#traceparent-header).
-func traceID(traceparent string) string {
-	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-	if len(traceparent) < length || (len(traceparent) > length && (traceparent[length] != '-' || traceparent[:2] == "00")) {
-		return ""
-	}
-	for i := range length {
-		c := traceparent[i]
-		if hyphen := i == 2 || i == 35 || i == 52; hyphen != (c == '-') || !hyphen && !strings.ContainsRune("0123456789abcdef", rune(c)) {
-			return ""
-		}
-	}
-	trace, parent := traceparent[3:35], traceparent[36:52]
-	if traceparent[:2] == "ff" || strings.Trim(trace, "0") == "" || strings.Trim(parent, "0") == "" {
-		return ""
-	}
-	return strings.Clone(trace)
-}
 
 // stackRoom makes a goroutine's stack 32 KiB, enough for the SDK to decode and validate a
 // call, and for most tools.

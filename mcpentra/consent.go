@@ -125,7 +125,7 @@ func (c *consent) resume(m *rpcMessage) error {
 	if answer, _ := call.Params.InputResponses[consentInput].(*mcp.ElicitResult); answer == nil || answer.Action != "accept" {
 		declined := &mcp.CallToolResult{}
 		declined.SetError(errDeclined)
-		m.result = declined
+		m.result, m.cause = declined, errDeclined
 		return nil
 	}
 	c.given(state.User) // on the replica that serves this call

@@ -1,6 +1,7 @@
 package mcpentra
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -19,6 +20,12 @@ type Users struct{ t *users }
 
 func NewUsers(l Limits, now func() time.Time) Users {
 	return Users{newUsers(l.withDefaults(), now)}
+}
+
+// Share makes replicas share the rates.
+func (u Users) Share(store RateStore, log *slog.Logger) Users {
+	u.t.rates.share(store, "https://mcp.example.com/mcp", log)
+	return u
 }
 
 // Admit counts a request of the user and returns what ends it, or how long to wait.
@@ -58,7 +65,7 @@ func (s *Server) Held() int64 {
 func (u Users) Known() int { return len(u.t.known) }
 
 // TraceID reads what strangers send.
-func TraceID(traceparent string) string { return traceID(traceparent) }
+func TraceID(traceparent string) string { return traceID(parseTraceparent(traceparent)) }
 
 // Middleware that tests of what a context holds need.
 var RequestID = requestID

@@ -30,10 +30,13 @@ type refuser struct {
 
 // reject answers and logs the request. more is only for the log.
 func (f *refuser) reject(w http.ResponseWriter, r *http.Request, why rejection, more ...slog.Attr) {
-	if c := callOf(r.Context()); c.data != nil && !c.isBatch {
-		more = append(more, slog.String("method", c.soleMethod()))
-	}
-	f.log.rejected(r, why, more...)
+	f.log.rejected(r, why, callOf(r.Context()).soleMethod(), more...)
+	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.text)
+}
+
+// rejectUnlogged is reject without a line, for those who have had one a moment ago.
+func (f *refuser) rejectUnlogged(w http.ResponseWriter, r *http.Request, why rejection) {
+	f.log.observer.rejected(r, why, callOf(r.Context()).soleMethod())
 	mcpauth.WriteRefusal(w, r, why.status, why.code, why.reason, why.text)
 }
 

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 )
 
@@ -121,6 +119,7 @@ type users struct {
 	refill time.Duration // time in which an empty bucket refills
 
 	mu     sync.Mutex
+	rates  rates
 	held   int64 // bytes of request bodies
 	known  map[string]*user
 	recent *list.List // of *user; most recent first
@@ -130,7 +129,7 @@ type users struct {
 type user struct {
 	id      string
 	place   *list.Element
-	bucket  *rate.Limiter
+	bucket  bucket
 	serving int // calls and streams
 	short   int // HTTP requests without a place: see lease
 	held    int64
@@ -140,10 +139,12 @@ type user struct {
 
 func newUsers(l Limits, now func() time.Time) *users {
 	refill := float64(l.Burst) / l.RequestsPerSecond * float64(time.Second)
-	return &users{
+	t := &users{
 		limits: l, now: now, refill: time.Duration(min(refill, math.MaxInt64/2)),
 		known: map[string]*user{}, recent: list.New(),
 	}
+	t.rates = rates{limits: l, lock: &t.mu, now: now}
+	return t
 }
 
 // A lease is an HTTP request's part of its user's limits: a place for a stream or for each of its
@@ -173,19 +174,22 @@ func (t *users) admit(l *lease, id string, places int) time.Duration {
 	t.forget(now)
 	u := t.known[id]
 	if u == nil {
-		u = &user{id: id, bucket: rate.NewLimiter(rate.Limit(t.limits.RequestsPerSecond), t.limits.Burst)}
+		u = &user{id: id, bucket: t.rates.newBucket(id)}
 		u.place = t.recent.PushFront(u)
 		t.known[id] = u
 	}
 	t.touch(u, now)
 	l.table, l.user = t, u
-	if places == 0 && u.short >= t.limits.Concurrent {
-		return time.Second
-	}
-	wait := l.take(1, places, now)
-	if wait == 0 && places == 0 {
+	if places == 0 {
+		if u.short >= t.limits.Concurrent {
+			return time.Second
+		}
 		l.short = true
 		u.short++
+	}
+	wait := l.take(1, places, now)
+	if wait > 0 {
+		l.endShort()
 	}
 	return wait
 }
@@ -205,15 +209,15 @@ func (l *lease) settle(n, calls int) time.Duration {
 }
 
 func (l *lease) take(messages, places int, now time.Time) (wait time.Duration) {
-	limits, u := l.table.limits, l.user
-	switch {
-	case places > 0 && u.serving+places > limits.Concurrent:
+	u := l.user
+	if places > 0 && u.serving+places > l.table.limits.Concurrent {
 		return time.Second // it is unknown when a call ends
-	case !u.bucket.AllowN(now, messages):
-		missing := float64(messages) - u.bucket.TokensAt(now)
-		return max(1, time.Duration(min(missing/limits.RequestsPerSecond*float64(time.Second), math.MaxInt64/2)))
 	}
-	u.serving += places
+	u.serving += places // first: spend may unlock users
+	if wait = l.table.rates.spend(&u.bucket, messages, now); wait > 0 {
+		u.serving -= places
+		return wait
+	}
 	l.places += places
 	return 0
 }
@@ -306,7 +310,7 @@ func (t *users) forget(now time.Time) {
 		switch {
 		case u.serving+u.short > 0 || u.held > 0: // a long-open stream
 			t.recent.MoveToFront(last)
-		case now.Sub(u.seen) >= t.refill || len(t.known) > maxIdleUsers:
+		case now.Sub(u.seen) >= max(t.refill, u.bucket.owes()) || len(t.known) > maxIdleUsers:
 			t.recent.Remove(last)
 			delete(t.known, u.id)
 		default:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
@@ -32,6 +33,7 @@ const requestLine = "mcp request"
 type requestLog struct {
 	*slog.Logger
 	sessions bool // the server has them
+	observer *observer
 }
 
 // line writes a line.
@@ -52,8 +54,7 @@ func (l *requestLog) lineAt(ctx context.Context, now time.Time, level slog.Level
 // served writes the line of a message that has been served: its caller, method, targets
 // and outcome.
 func (l *requestLog) served(m *rpcMessage) {
-	notification := strings.HasPrefix(m.method, "notifications/")
-	if notification && l.hasNotifications(m.call) {
+	if l.isToldElsewhere(m) {
 		return
 	}
 	level, outcome := slog.LevelInfo, outcomeOK
@@ -65,14 +66,16 @@ func (l *requestLog) served(m *rpcMessage) {
 		outcome = outcomeInput
 	case m.cause != nil:
 		level, outcome = slog.LevelWarn, outcomeFailed
-	case m.method == "ping" || notification:
+	case m.method == "ping" || strings.HasPrefix(m.method, "notifications/"):
 		level = slog.LevelDebug
 	}
+	now, reason := time.Now(), reasonOf(m, denied)
+	l.observer.served(m, outcome, reason, now.Sub(m.start))
 	if !l.Enabled(m, level) {
 		return
 	}
-	var room [12]slog.Attr
-	attrs := append(m.call.appendAttrs(room[:0]), slog.String("method", m.method))
+	var room [16]slog.Attr
+	attrs := append(m.appendAttrs(room[:0]), slog.String("method", m.method))
 	attrs = appendTargetAttrs(attrs, m.targets)
 	if m.caller != nil {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: m.caller.LogValue()})
@@ -83,14 +86,17 @@ func (l *requestLog) served(m *rpcMessage) {
 	if m.lent.Load() {
 		attrs = append(attrs, slog.String("credential", "server"))
 	}
+	attrs = m.trail.AppendAttrs(attrs)
 	attrs = append(attrs, slog.String("outcome", outcome))
+	if reason != "" {
+		attrs = append(attrs, slog.String("reason", reason))
+	}
 	switch {
 	case denied != nil:
-		attrs = append(attrs, slog.String("reason", denied.refusal.Reason), slog.Any("detail", denied.refusal))
+		attrs = append(attrs, slog.Any("detail", denied.refusal))
 	case m.cause != nil:
 		attrs = append(attrs, causeAttrs(m.cause)...)
 	}
-	now := time.Now()
 	l.lineAt(m, now, level, append(attrs, slog.Duration("duration", now.Sub(m.start))))
 }
 
@@ -113,15 +119,26 @@ type loggable interface {
 	slog.LogValuer
 }
 
+// reasonOf returns the reason code of a message's failure, or "" if it has none.
+func reasonOf(m *rpcMessage, denied *denial) string {
+	switch {
+	case denied != nil:
+		return denied.refusal.Reason
+	case m.cause == nil:
+		return ""
+	}
+	if e, ok := errors.AsType[*obo.Error](m.cause); ok {
+		return strings.ReplaceAll(e.Kind.Error(), " ", "_") // consent_required
+	}
+	if e, ok := errors.AsType[*credentialError](m.cause); ok {
+		return e.reason
+	}
+	return m.reason
+}
+
 // causeAttrs returns how the log describes a failure, never with a token.
 func causeAttrs(cause error) []slog.Attr {
-	var attrs []slog.Attr
-	if e, ok := errors.AsType[*obo.Error](cause); ok {
-		attrs = append(attrs, slog.String("reason", strings.ReplaceAll(e.Kind.Error(), " ", "_"))) // consent_required
-	} else if e, ok := errors.AsType[*credentialError](cause); ok {
-		attrs = append(attrs, slog.String("reason", e.reason))
-	}
-	attrs = append(attrs, safelog.Error(cause))
+	attrs := []slog.Attr{safelog.Error(cause)}
 	if detail, ok := errors.AsType[loggable](cause); ok {
 		attrs = append(attrs, slog.Any("detail", detail))
 	}
@@ -134,10 +151,15 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 	if errors.Is(e, entraauth.ErrNoToken) { // every client's first request
 		level = slog.LevelInfo
 	}
-	attrs := append(requestAttrs(r), slog.Int("status", status))
 	c := callOf(r.Context())
+	v := verdict{outcome: outcomeRefused, reason: e.Reason, status: status, code: int64(codeOf(status))}
 	if c.data != nil && !c.isBatch { // without a valid token the body is not read
-		attrs = append(attrs, slog.String("method", c.soleMethod()))
+		v.method = c.soleMethod()
+	}
+	l.observer.refused(r, v, targets)
+	attrs := append(requestAttrs(r), slog.Int("status", status))
+	if v.method != "" {
+		attrs = append(attrs, slog.String("method", v.method))
 	}
 	attrs = appendTargetAttrs(attrs, targets)
 	id := e.Caller()
@@ -150,8 +172,13 @@ func (l *requestLog) denied(r *http.Request, status int, e *entraauth.Error, tar
 	l.line(r.Context(), level, append(attrs, slog.String("outcome", outcomeRefused), slog.String("reason", e.Reason), slog.Any("detail", e)))
 }
 
-// rejected writes the line of a request that is rejected.
-func (l *requestLog) rejected(r *http.Request, why rejection, more ...slog.Attr) {
+// rejected writes the line of a request, or of one of its messages, that is rejected. The method
+// is "" if it is not known.
+func (l *requestLog) rejected(r *http.Request, why rejection, method string, more ...slog.Attr) {
+	l.observer.rejected(r, why, method)
+	if method != "" {
+		more = append(more, slog.String("method", method))
+	}
 	attrs := append(requestAttrs(r), slog.Int("status", why.status))
 	if c := callOf(r.Context()); c.caller != nil {
 		attrs = append(attrs, slog.Attr{Key: "caller", Value: c.caller.LogValue()})
@@ -179,6 +206,18 @@ func requestAttrs(r *http.Request) []slog.Attr {
 // SDK has of it, when a notification has been accepted: the middleware may never see it.
 func (l *requestLog) hasNotifications(c *call) bool { return !l.sessions && c != nil }
 
+// isToldElsewhere reports whether the line of the message is written where its answer is.
+func (l *requestLog) isToldElsewhere(m *rpcMessage) bool {
+	return strings.HasPrefix(m.method, "notifications/") && l.hasNotifications(m.call)
+}
+
+// accepted writes the line of a notification that the middleware does not write.
+func (l *requestLog) accepted(r *http.Request, method string) {
+	c := callOf(r.Context())
+	l.observer.refused(r, verdict{method: method, outcome: outcomeOK}, nil)
+	l.line(r.Context(), slog.LevelDebug, append(c.appendAttrs(nil), slog.String("method", method), slog.Any("caller", c.caller), slog.String("outcome", outcomeOK)))
+}
+
 // panicked writes the line of a message that panicked.
 func (l *requestLog) panicked(m *rpcMessage, p any) {
 	l.ErrorContext(m, "panic in an MCP request", "request_id", requestID(m), "method", m.method, "panic", safelog.Panic(p), "stack", string(debug.Stack()))
@@ -193,6 +232,8 @@ func (l *requestLog) recovered(r *http.Request) {
 		return
 	}
 	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		l.observer.refused(r, verdict{outcome: outcomeFailed, reason: "internal_error", status: http.StatusInternalServerError}, nil)
+		callOf(r.Context()).endSpan()
 		l.line(r.Context(), slog.LevelError, append(requestAttrs(r), slog.String("outcome", outcomeFailed),
 			slog.String("reason", "internal_error"), slog.String("panic", safelog.Panic(p)), slog.String("stack", string(debug.Stack()))))
 	}
@@ -205,6 +246,7 @@ func (l *requestLog) recovered(r *http.Request) {
 func (l *requestLog) signIns(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, answer := time.Now(), &statusWriter{ResponseWriter: w}
+		l.observer.beginSignIn(r)
 		next.ServeHTTP(answer, r)
 		level, outcome := slog.LevelInfo, outcomeOK
 		switch {
@@ -215,6 +257,7 @@ func (l *requestLog) signIns(next http.Handler) http.Handler {
 		case strings.Contains(r.URL.Path, "/.well-known/"), r.Method == http.MethodOptions:
 			level = slog.LevelDebug
 		}
+		l.observer.signedIn(r, outcome, answer.status)
 		l.line(r.Context(), level, append(requestAttrs(r), slog.Int("status", answer.status), slog.String("outcome", outcome), slog.Duration("duration", time.Since(start))))
 	})
 }
@@ -251,7 +294,7 @@ type requestHandler struct{ slog.Handler }
 func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
 	if c := callOf(ctx); c != nil {
 		r = r.Clone()
-		r.AddAttrs(c.appendAttrs(nil)...)
+		r.AddAttrs(appendTraces(c.appendIDs(nil), trace.SpanContextFromContext(ctx), c.traceparent)...)
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -38,6 +38,7 @@ type config struct {
 	hosts          []string
 	proxies        edge.Proxies
 	limits         Limits
+	rateStore      RateStore // nil without one
 	access         access
 	authProxy      AuthProxy    // nil without one
 	states         *seal.Sealer // nil without keys
@@ -45,6 +46,9 @@ type config struct {
 	tracers        trace.TracerProvider // nil without one
 	meters         metric.MeterProvider // nil without one
 	log            *slog.Logger
+
+	traceFromHeader, traceFromMeta bool
+	names                          inventory // of tools and prompts, when the server is made
 }
 
 // An AuthProxy is an authorization server in front of Entra, for MCP clients that Entra
@@ -387,29 +391,4 @@ func cloud(authority string) string {
 		return "ciamlogin.com"
 	}
 	return host
-}
-
-// WithTracerProvider makes a span for each message, with OpenTelemetry. Without this option
-// nothing of OpenTelemetry is called. The packages that tools use have providers of their own
-// in their Options.
-func WithTracerProvider(tracers trace.TracerProvider) Option {
-	return func(c *config) error {
-		if tracers == nil {
-			return errors.New("WithTracerProvider: the provider is nil; pass one, or leave the option out")
-		}
-		c.tracers = tracers
-		return nil
-	}
-}
-
-// WithMeterProvider measures messages, limits, sessions and streams, with OpenTelemetry.
-// Without this option nothing of OpenTelemetry is called.
-func WithMeterProvider(meters metric.MeterProvider) Option {
-	return func(c *config) error {
-		if meters == nil {
-			return errors.New("WithMeterProvider: the provider is nil; pass one, or leave the option out")
-		}
-		c.meters = meters
-		return nil
-	}
 }

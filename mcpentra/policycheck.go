@@ -39,7 +39,11 @@ func (p *policyCheck) request(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		decided := p.refuser.log.observer.deciding(r.Context(), c.span)
 		d, err := p.foresee(c, r)
+		if d != nil { // otherwise the message's own decision is the one that counts
+			decided(d)
+		}
 		switch {
 		case err != nil:
 			p.refuser.reject(w, r, refusalOf(http.StatusBadRequest, "The request can't be read: "+err.Error(), c.data))
@@ -95,7 +99,10 @@ func (p *policyCheck) enter(m *rpcMessage) error {
 	if err := checkTargets(m.targets); err != nil {
 		return &jsonrpc.Error{Code: jsonrpc.CodeInvalidParams, Message: err.Error()}
 	}
-	if d := p.access.decide(m.caller, m.targets); d != nil {
+	decided := p.refuser.log.observer.deciding(m, m.span)
+	d := p.access.decide(m.caller, m.targets)
+	decided(d)
+	if d != nil {
 		p.refuser.refuseLate(m, d)
 		return d
 	}

@@ -46,6 +46,7 @@ type Server struct {
 	handler     http.Handler
 	stages      *stages
 	description []slog.Attr // for the log line at the start
+	unwatch     func()      // ends the metrics of what the server holds
 }
 
 // NewServer assembles a server. resourceURL is the URL that clients are given,
@@ -92,10 +93,11 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 		return nil, fmt.Errorf("mcpentra: %w", err)
 	}
 	stages := newStages(v, resource, metadata.URL(), &c)
+	stages.log.observer.names.catalog = registered
 	server.AddReceivingMiddleware(stages.receive)
 	server.AddSendingMiddleware(stages.sessions.whileRunning, stages.subscriptions.onlyToAdmitted)
 	return &Server{
-		mcp: server, stages: stages, description: describe(resource, v, &c),
+		mcp: server, stages: stages, unwatch: stages.log.observer.watch(stages), description: describe(resource, v, &c),
 		handler: routes(resource, stages, mcpEndpoint(server, stages), metadata, c.authProxy),
 	}, nil
 }
@@ -103,13 +105,16 @@ func NewServer(resourceURL string, v *entraauth.Verifier, opts ...Option) (*Serv
 // newStages makes all stages, each after those that it uses.
 func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *config) *stages {
 	limits := c.limits.withDefaults()
-	log := &requestLog{c.log, c.sessions}
+	log := &requestLog{c.log, c.sessions, newObserver(c)}
 	refuser := &refuser{log: log, verifier: v, resource: resource.String(), metadataURL: metadataURL}
 	if c.authProxy != nil {
 		refuser.authorizeURL = c.authProxy.AuthorizationEndpoint()
 	}
 	consent := &consent{states: c.states, exchanger: c.exchanger, log: c.log}
-	streams := newStreams(v.Recheck)
+	streams, users := newStreams(v.Recheck), newUsers(limits, time.Now)
+	if c.rateStore != nil {
+		users.rates.share(c.rateStore, resource.String(), c.log)
+	}
 	subscriptions := &subscriptionCheck{streams: streams, access: &c.access}
 	subscriptions.sessions = newSessions(limits, func(x *session) {
 		consent.waiting.drop(x.user, x.server)
@@ -119,7 +124,7 @@ func newStages(v *entraauth.Verifier, resource *url.URL, metadataURL string, c *
 	})
 	s := &stages{
 		proxies: c.proxies, limits: limits, log: log, refuser: refuser, hosts: newHostCheck(resource, c), verifier: v, drain: edge.NewDrainer(),
-		admission: &admission{newUsers(limits, time.Now), limits, refuser, c.sessions},
+		admission: &admission{users, limits, refuser, c.sessions},
 		sessions:  subscriptions.sessions, streams: streams, subscriptions: subscriptions,
 		policies: &policyCheck{&c.access, refuser, subscriptions.sessions, cmp.Or(c.cursors, seal.Random(cursorPurpose)), primingDelay},
 		speaker:  &speaker{log, refuser, rpcwire.NewIDs()},
@@ -202,6 +207,7 @@ func describe(resource *url.URL, v *entraauth.Verifier, c *config) []slog.Attr {
 		slog.Int("policies", len(c.access.tools)+len(c.access.resources)+len(c.access.prompts)+len(c.access.broughtNow().tools)),
 		slog.Any("origins", c.origins), slog.Any("hosts", c.hosts), slog.Any("proxies", networks),
 		slog.Float64("requests_per_second", limits.RequestsPerSecond), slog.Int("concurrent", limits.Concurrent), slog.Int64("body_bytes", limits.BodyBytes),
+		slog.Bool("shared_rates", c.rateStore != nil),
 	}, append(c.describeAgents(), c.describeProxy()...)...)
 }
 
@@ -266,6 +272,9 @@ func (s *Server) run(ctx context.Context, l net.Listener, getCertificate func(*t
 	fetching, stopFetching := context.WithCancel(ctx)
 	defer stopFetching()
 	go func() { _ = s.stages.verifier.Ready(fetching) }() // the verifier logs what is wrong
+	getCertificate, unwatch := s.stages.log.observer.certificate(getCertificate)
+	defer unwatch()
+	defer s.unwatch()
 	server := edge.Server{Handler: s, Log: s.stages.log.Logger, Drain: s.stages.drain, DrainTimeout: s.stages.limits.DrainTimeout, GetCertificate: getCertificate}
 	if err := server.Serve(ctx, l); err != nil {
 		return fmt.Errorf("mcpentra: %w", err)

@@ -73,7 +73,7 @@ func (t *sessions) bound(m *rpcMessage) error {
 // refuseBusy answers with 503. If it is too late for a status, the error is the answer.
 func refuseBusy(m *rpcMessage) error {
 	e := &jsonrpc.Error{Code: codeUnavailable, Message: "This server has as many sessions as it can hold: try again later"}
-	m.refuse(func(w http.ResponseWriter, r *http.Request) {
+	m.refuseFor("too_many_sessions", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "60")
 		mcpauth.WriteRefusal(w, r, http.StatusServiceUnavailable, int(e.Code), "too_many_sessions", e.Message)
 	})

@@ -207,7 +207,7 @@ func (s *speaker) tellRefused(r *http.Request, body []byte, status int, written 
 		return written
 	}
 	why := refusalOfCode(status, e)
-	s.log.rejected(r, why, slog.String("method", methodOf(c, body, id)), slog.Int("code", why.code))
+	s.log.rejected(r, why, methodOf(c, body, id), slog.Int("code", why.code))
 	if e.Code, e.Message = int64(why.code), why.text; e.Data == nil {
 		e.Data = json.RawMessage(`{"reason":"` + why.reason + `"}`)
 	}
@@ -251,12 +251,11 @@ func (s *speaker) tellNotification(r *http.Request, method string, params []byte
 	kind, known := paramsOfNotification[method]
 	switch {
 	case unknown:
-		s.log.rejected(r, rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}, slog.String("method", method))
+		s.log.rejected(r, rejection{http.StatusAccepted, codeMethodNotFound, "method_not_found", methodNotFound(method)}, method)
 	case known && len(params) > 0 && json.Unmarshal(params, kind()) != nil:
-		s.log.rejected(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so the notification was ignored"}, slog.String("method", method))
+		s.log.rejected(r, rejection{http.StatusAccepted, codeBadRequest, "invalid_request", "A parameter is of the wrong type, so the notification was ignored"}, method)
 	case s.log.hasNotifications(c):
-		attrs := append(c.appendAttrs(nil), slog.String("method", method), slog.Any("caller", c.caller), slog.String("outcome", outcomeOK))
-		s.log.line(r.Context(), slog.LevelDebug, attrs)
+		s.log.accepted(r, method)
 	}
 }
 

@@ -62,6 +62,7 @@ func (s *stages) ofAuthProxy() []httpStage {
 // ofEndpoint returns the stages of the MCP endpoint, after ofAllPaths, in order.
 func (s *stages) ofEndpoint() []httpStage {
 	return []httpStage{
+		s.log.observer.traced,        // first: the span is that of everything below
 		s.bearerCheck,                // the caller first: a bad token costs a verification; one that lacks scopes, up to 64 KiB of the body
 		s.admission.limit,            // limits are per user: behind a gateway an address is not a user
 		s.admission.formed,           // by method and headers, before the body is read
@@ -127,6 +128,7 @@ func (s *stages) arrive(next http.Handler) http.Handler {
 		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
 		next.ServeHTTP(&c.writer, r)
 		c.writer.Finish()
+		c.endSpan()
 		c.ticket.done(0)
 	})
 }
@@ -194,6 +196,9 @@ func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		makeRoom(method == "")
 		m := newMessage(ctx, s, method, req, dispatch)
+		if !s.log.isToldElsewhere(m) {
+			s.log.observer.beginMessage(m) //nolint:contextcheck // a message is a context
+		}
 		s.serve(m, stages) //nolint:contextcheck // a message is a context
 		return m.result, m.err
 	}
@@ -222,8 +227,8 @@ func (s *stages) finish(m *rpcMessage, stages []messageStage) {
 	case m.cause == nil:
 		m.cause = m.err
 	}
-	s.log.served(m)
 	m.err = wireError(m.err)
+	s.log.served(m)
 	if m.call != nil {
 		m.call.told.tell(m.err)
 		m.call.ticket.done(1)

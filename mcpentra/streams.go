@@ -172,6 +172,7 @@ func (s *subscriptionCheck) enter(m *rpcMessage) error {
 	case *mcp.SubscribeParams:
 		x, isNew, err := s.sessions.addURI(server, p.URI, byHTTP)
 		if err != nil {
+			m.noteLimit(err)
 			return err
 		}
 		m.subscribing = &subscribing{session: x, isNew: isNew}
@@ -183,6 +184,13 @@ func (s *subscriptionCheck) enter(m *rpcMessage) error {
 		return s.listen(m, server, p)
 	}
 	return nil
+}
+
+// noteLimit notes for the log that the user has too many subscriptions.
+func (m *rpcMessage) noteLimit(err error) {
+	if err == errManyURIs { //nolint:errorlint // as it is returned
+		m.reason = "too_many_subscriptions"
+	}
 }
 
 func (s *subscriptionCheck) leave(m *rpcMessage) {
@@ -228,6 +236,7 @@ func (s *subscriptionCheck) listen(m *rpcMessage, server *mcp.ServerSession, p *
 	}
 	x, err := s.sessions.openStream(server, m.caller, uris)
 	if err != nil {
+		m.noteLimit(err)
 		return err
 	}
 	m.subscribing = &subscribing{session: x}

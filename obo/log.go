@@ -10,6 +10,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/internal/cache"
 	"github.com/mcpentra/mcp-entra-go/internal/requestline"
+	"github.com/mcpentra/mcp-entra-go/internal/trail"
 )
 
 // maxFaults bounds how many logged faults are remembered.
@@ -85,7 +86,7 @@ func (l *eventLog) exchanged(ctx context.Context, user string, r request, expire
 	if r.agent != nil {
 		attrs = append(attrs, slog.String("agent", r.agent.id))
 	}
-	l.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token", attrs...)
+	l.logger.LogAttrs(ctx, slog.LevelDebug, "exchanged a user's token", trail.Of(ctx).AppendAttrs(attrs)...)
 }
 
 // unexpected explains the error of a load that is not an [*Error]: its context's, or a panic,
@@ -121,5 +122,5 @@ func (l *eventLog) failed(ctx context.Context, t *tenant, user string, e *Error)
 	if user != "" {
 		attrs = append(attrs, slog.String("user", user))
 	}
-	logger.LogAttrs(ctx, level, "no token on behalf of the user", attrs...)
+	logger.LogAttrs(ctx, level, "no token on behalf of the user", trail.Of(ctx).AppendAttrs(attrs)...)
 }

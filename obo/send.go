@@ -17,6 +17,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/internal/clientcred"
 	"github.com/mcpentra/mcp-entra-go/internal/entrawire"
+	"github.com/mcpentra/mcp-entra-go/internal/trail"
 )
 
 const (
@@ -226,6 +227,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	case req.Method == http.MethodGet && target == w.sender.app.host.MetadataV2(w.tenant.id):
 		return jsonResponse(req, w.tenant.discovery), nil
 	case req.Method == http.MethodPost && target == w.tenant.tokenURL:
+		trail.Of(req.Context()).Add(req.Header.Get("client-request-id")) // MSAL's, new for each request
 		w.success, w.err = w.sender.wire.Send(req)
 	default:
 		w.err = &entrawire.NotSentError{Reason: fmt.Sprintf("a request to %s %s is not part of the exchange", req.Method, target)}

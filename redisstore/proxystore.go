@@ -32,7 +32,7 @@ type ProxyStore struct {
 
 // NewProxyStore returns a store that uses the client, which the caller closes. The default of
 // Options.Prefix is "mcp-entra-go:authproxy:". NewProxyStore sends nothing: it succeeds even if
-// Redis is down, when sign-ins work and refreshes are refused until it is back.
+// Redis is down, when codes and refresh tokens are refused with 503 until it is back.
 func NewProxyStore(client redis.UniversalClient, opts *Options) (*ProxyStore, error) {
 	if client == nil {
 		return nil, errors.New("redisstore: the client is nil; pass one of go-redis's")

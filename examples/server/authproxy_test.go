@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/examples/internal/documented"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
 )
@@ -71,12 +72,12 @@ func TestServerWithAuthProxy(t *testing.T) {
 	c := f.config
 	c.AppIDURIs = []string{"api://" + c.APIAppID} // Entra would refuse most clients for that
 	log := serverconfig.Listen{}.Logger(verdicts, nil)
-	warnOfClients(log, c, "https://mcp.example.com/mcp", f.verifier)
+	documented.WarnOfClients(log, c, "https://mcp.example.com/mcp", f.verifier)
 	if out := verdicts.String(); out != "" {
 		t.Errorf("with a proxy: got %s, want no warning", out)
 	}
 	c.AuthProxy = nil
-	warnOfClients(log, c, "https://mcp.example.com/mcp", f.verifier)
+	documented.WarnOfClients(log, c, "https://mcp.example.com/mcp", f.verifier)
 	wantText(t, verdicts.String(), "AADSTS9010010")
 }
 
@@ -115,7 +116,7 @@ func TestServerWithAuthProxyAndPolicy(t *testing.T) {
 	c := w.config(serverconfig.Listen{})
 	withProxy(w, &c)
 	c.ToolPolicies = []serverconfig.ToolPolicy{{Pattern: "*", Policy: entraauth.Policy{ClientAuth: entraauth.ClientAuthSecret}}}
-	_, _, err = assemble(c, "http://localhost:8000/mcp", surroundings{authority: w.tenant.HTTPClient()})
+	_, _, err = documented.NewServer(c, "http://localhost:8000/mcp", documented.Surroundings{Authority: w.tenant.HTTPClient()})
 	if err == nil || !strings.Contains(err.Error(), `WithToolPolicy("*"): ClientAuth`) {
 		t.Errorf("got %v, want a fault of the policy", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/examples/internal/documented"
+	"github.com/mcpentra/mcp-entra-go/examples/internal/listening"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
@@ -39,13 +41,13 @@ func runDemo(ctx context.Context, c serverconfig.Listen, d demonstration, stdout
 	}
 	defer w.close()
 	log, level := demoLogger(c, stderr)
-	origin := localURL(listener)
+	origin := listening.Origin(listener)
 	published := w.publish(c, origin)
 	if d.proxy {
 		published.AuthProxy = w.publishProxy(published.CallbackURL(origin))
 	}
-	server, verifier, err := assemble(published, origin+serverconfig.Path, surroundings{
-		log: log, authority: w.tenant.HTTPClient(), storage: w.blobs.HTTPClient(), loopbackDocuments: d.proxy,
+	server, verifier, err := documented.NewServer(published, origin+serverconfig.Path, documented.Surroundings{
+		Log: log, Authority: w.tenant.HTTPClient(), Storage: w.blobs.HTTPClient(), LoopbackDocuments: d.proxy,
 	})
 	if err != nil {
 		return fail(err)
@@ -87,10 +89,10 @@ func runDemo(ctx context.Context, c serverconfig.Listen, d demonstration, stdout
 
 // listenForDemo opens the port. With once, it uses any free port if the default is taken.
 func listenForDemo(ctx context.Context, c serverconfig.Listen, once bool) (net.Listener, error) {
-	listener, err := listen(ctx, c)
+	listener, err := listening.Open(ctx, c)
 	if err != nil && once && !c.PortIsSet {
 		c.Port = 0
-		return listen(ctx, c)
+		return listening.Open(ctx, c)
 	}
 	return listener, err
 }

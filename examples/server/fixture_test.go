@@ -19,6 +19,8 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/examples/internal/documented"
+	"github.com/mcpentra/mcp-entra-go/examples/internal/listening"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
@@ -86,7 +88,7 @@ func startWith(t *testing.T, change func(*world, *serverconfig.Config), wrap fun
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{world: w, origin: localURL(listener), log: newLines()}
+	f := &fixture{world: w, origin: listening.Origin(listener), log: newLines()}
 	c := w.config(serverconfig.Listen{})
 	if change != nil {
 		change(w, &c)
@@ -94,8 +96,8 @@ func startWith(t *testing.T, change func(*world, *serverconfig.Config), wrap fun
 	log := slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	authority := w.tenant.HTTPClient()
 	authority.Transport = wrap(authority.Transport)
-	server, verifier, err := assemble(c, c.ResourceURL(f.origin), surroundings{
-		log: log, authority: authority, storage: w.blobs.HTTPClient(),
+	server, verifier, err := documented.NewServer(c, c.ResourceURL(f.origin), documented.Surroundings{
+		Log: log, Authority: authority, Storage: w.blobs.HTTPClient(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -37,13 +37,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/examples/internal/documented"
+	"github.com/mcpentra/mcp-entra-go/examples/internal/listening"
 	"github.com/mcpentra/mcp-entra-go/examples/server/heapfloor"
 	"github.com/mcpentra/mcp-entra-go/internal/explain"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
@@ -98,11 +98,15 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	if *demo || *health {
 		c, faults := serverconfig.ReadListen(lookup, dotenv)
 		if faults = append(unreadable, faults...); len(faults) > 0 {
-			reportFaults(stderr, c, faults, nil)
+			c.ReportFaults(stderr, faults, nil)
 			return exitFailed
 		}
 		if *health {
-			return reportHealth(ctx, c, stderr)
+			if err := listening.Health(ctx, c); err != nil {
+				_, _ = fmt.Fprintln(stderr, "server: not healthy:", err)
+				return exitFailed
+			}
+			return exitOK
 		}
 		return runDemo(ctx, c, demonstration{*proxy, *once}, stdout, stderr)
 	}
@@ -128,79 +132,21 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		if serverconfig.NothingSet(lookup, dotenv) && !c.LogJSON {
 			_, _ = fmt.Fprint(stderr, demoFirst)
 		}
-		reportFaults(stderr, c.Listen, faults, c.Misspelled)
+		c.ReportFaults(stderr, faults, c.Misspelled)
 		return exitFailed
 	}
 	return runServer(ctx, c, lookup, stderr)
 }
 
-// reportFaults prints the faults and hints for a person, or logs them as JSON if that is configured.
-func reportFaults(stderr io.Writer, c serverconfig.Listen, faults []serverconfig.Fault, hints []string) {
-	if c.LogJSON {
-		log := c.Logger(stderr, slog.LevelInfo)
-		serverconfig.LogFaults(log, faults)
-		for _, hint := range hints {
-			log.Warn(hint)
-		}
-		return
-	}
-	serverconfig.PrintFaults(stderr, faults)
-	for _, hint := range hints {
-		_, _ = fmt.Fprintf(stderr, "  %s\n", hint)
-	}
-}
-
 // runServer serves as configured until the context ends.
 func runServer(ctx context.Context, c serverconfig.Config, lookup func(string) (string, bool), stderr io.Writer) int {
 	log := c.Logger(stderr, c.LogLevel)
-	fail := func(err error) int {
-		if c.LogJSON {
-			log.Error("the server can't start", "error", err)
-		} else {
-			_, _ = fmt.Fprintln(stderr, err)
-		}
-		return exitFailed
-	}
-	listener, err := listen(ctx, c.Listen)
-	if err != nil {
-		return fail(err)
-	}
-	defer func() { _ = listener.Close() }()
-	resourceURL := c.ResourceURL(localURL(listener))
-	server, verifier, err := assemble(c, resourceURL, surroundings{log: log})
-	if err != nil {
-		return fail(err)
-	}
-	defer func() { _ = verifier.Close() }()
-	announce(log, c, localURL(listener))
-	warnOfClients(log, c, resourceURL, verifier)
-	log.Warn(tokenToolWarning)
 	heapfloor.Keep(ctx, lookup, log)
-	if err := server.Serve(ctx, listener); err != nil {
-		log.Error("the server failed", "error", err)
+	if err := documented.Run(ctx, c, documented.Surroundings{Log: log}); err != nil {
+		c.ReportError(stderr, "the server failed", err)
 		return exitFailed
 	}
-	log.Info("stopped")
 	return exitOK
-}
-
-// announce logs what the tools use and what the operator should know. [mcpentra.Server.Serve] logs
-// the address.
-func announce(log *slog.Logger, c serverconfig.Config, origin string) {
-	flow := "off"
-	if c.OBO {
-		flow = c.Method.String()
-	}
-	if c.AgentID != "" {
-		flow += ", as the agent " + c.AgentID
-	}
-	log.Info("tools", "obo", flow, "storage", c.StorageURL, "container", c.Container)
-	if p := c.AuthProxy; p != nil {
-		log.Info("clients sign in through this server", "app", p.ClientID, "as", p.Method.String(), "redirect_uri", c.CallbackURL(origin), "platform", "Web")
-	}
-	for _, warning := range slices.Concat(c.Misspelled, c.Warnings) {
-		log.Warn(warning)
-	}
 }
 
 // demoFirst is printed when nothing is configured yet.

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mcpentra/mcp-entra-go/examples/internal/documented"
 )
 
 // beServer is a variable that makes this test binary run the program. Tests run it as users do,
@@ -145,7 +147,7 @@ func TestProcess(t *testing.T) {
 	secrets["garbage"] = "garbage-that-may-be-half-a-token"
 	p.stop(t)
 	log := p.log.String()
-	wantText(t, log, "level=WARN msg=\""+tokenToolWarning[:40], "obo=\"client secret\"", `msg="these clients will be refused" clients="VS Code`, "code=AADSTS9010010", "tool=read_blob_with_token",
+	wantText(t, log, "level=WARN msg=\""+documented.TokenToolWarning[:40], "obo=\"client secret\"", `msg="these clients will be refused" clients="VS Code`, "code=AADSTS9010010", "tool=read_blob_with_token",
 		"user="+w.tenant.ID()+"."+w.alice.ObjectID, "outcome=ok", "outcome=error", "duration=", "uti=",
 		"msg=\"garbage collector\" room_bytes=", "live_bytes=", "resident_bytes=")
 	wantNoSecrets(t, log, secrets)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mcpentra/mcp-entra-go/examples/internal/documented"
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
@@ -111,7 +112,7 @@ func TestAdvertisedScopes(t *testing.T) {
 				}
 			}
 			var log bytes.Buffer
-			warnOfClients(slog.New(slog.NewTextHandler(&log, nil)), f.config, f.config.ResourceURL(f.origin), f.verifier)
+			documented.WarnOfClients(slog.New(slog.NewTextHandler(&log, nil)), f.config, f.config.ResourceURL(f.origin), f.verifier)
 			if got := strings.Contains(log.String(), "AADSTS9010010"); got != row.locksOut || row.locksOut != strings.Contains(log.String(), "VS Code") {
 				t.Errorf("clients are locked out: %v, want %v\n%s", got, row.locksOut, log.String())
 			}

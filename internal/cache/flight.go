@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
+	"github.com/mcpentra/mcp-entra-go/internal/trail"
 )
 
 // A Load is what a running load knows of its callers, for telemetry. Its context has it; see
@@ -51,11 +52,13 @@ type flight[V any] struct {
 	finish sync.Once
 	item   Item[V]
 	err    error
+	trail  trail.Trail
 }
 
 // wait returns the flight's result, or ctx's error if ctx ends first. If both are there,
-// the result wins.
+// the result wins. In any case, what the load has sent until then is in ctx's trail.
 func (f *flight[V]) wait(ctx context.Context) (Item[V], error) {
+	defer func() { trail.Of(ctx).Join(&f.trail) }()
 	select {
 	case <-f.done:
 		return f.item, f.err
@@ -100,6 +103,7 @@ func (c *Cache[K, V]) launch(caller context.Context, key K, load LoadFunc[V], re
 func (c *Cache[K, V]) run(ctx context.Context, key K, f *flight[V], load LoadFunc[V]) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	ctx = trail.With(ctx, &f.trail)
 	// A load that ignores its context must not block its key forever.
 	overdue := time.AfterFunc(c.timeout+abandonAfter, func() {
 		c.land(key, f, Item[V]{}, fmt.Errorf("%w (%v): %w", ErrAbandoned, c.timeout, context.DeadlineExceeded))

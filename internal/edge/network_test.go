@@ -144,6 +144,10 @@ func (c *client) isClosed() bool {
 	return err == nil || errors.Is(err, io.ErrClosedPipe)
 }
 
+// lingering is how long net/http leaves a client to see the end before it closes a
+// connection whose request it has not read; since Go 1.27 also after a deadline.
+const lingering = 500 * time.Millisecond
+
 const get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 // lines is a log that a test can read.

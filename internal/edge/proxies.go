@@ -43,6 +43,9 @@ func (p Proxies) Client(r *http.Request) (client netip.Addr, host string) {
 	return p.forwardedFor(peer, r.Header["X-Forwarded-For"]), host
 }
 
+// Sent reports whether the request comes from a proxy.
+func (p Proxies) Sent(r *http.Request) bool { return p.contain(address(r.RemoteAddr)) }
+
 // forwardedFor walks X-Forwarded-For from its end, because each proxy appends the address that
 // connected to it, and returns the first address that is not a proxy's. Everything before that may
 // be forged by the client.

@@ -79,7 +79,7 @@ func (h bounded) WithGroup(name string) slog.Handler { return bounded{h.Handler.
 // mostOf returns the maximum length of the attribute's text, in bytes.
 func mostOf(key string) int {
 	switch key {
-	case "host", "origin", "path", "http_method", "method", "tool", "resource", "prompt", "trace": // names
+	case "host", "origin", "path", "http_method", "method", "tool", "resource", "prompt", "trace_id", "span_id", "caller_trace_id": // names
 		return MaxName
 	case "stack":
 		return maxStack

@@ -1,5 +1,5 @@
-// Package serverconfig reads the configuration of the example server (examples/server): variables
-// of the environment or of a .env file; the environment takes precedence. All faults are reported at
+// Package serverconfig reads the configuration of the example servers (examples/server and
+// examples/production): variables of the environment or of a .env file; the environment takes precedence. All faults are reported at
 // once, each with its place and a remedy. cmd/mcp-entra reads it too.
 package serverconfig
 
@@ -62,6 +62,12 @@ func (c Config) ResourceURL(origin string) string { return cmp.Or(c.PublicURL, o
 // It uses nothing else and reports all faults at once.
 func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	v := newVariables(lookup, dotenv)
+	c := v.readConfig()
+	c.Misspelled = vocabulary(knownVariables).misspelled(v.file)
+	return c, v.faults
+}
+
+func (v *variables) readConfig() Config {
 	var c Config
 	v.readIdentity(&c)
 	v.readStorage(&c)
@@ -75,8 +81,7 @@ func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	v.readToolPolicies(&c)
 	v.readDownloads(&c)
 	v.warnOfProcessVariables(&c)
-	c.Misspelled = misspelled(v.file)
-	return c, v.faults
+	return c
 }
 
 // ReadForToken reads the configuration for judging a token. Without IDs, the token's own are

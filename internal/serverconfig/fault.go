@@ -39,11 +39,31 @@ func withoutSecrets(text string) string {
 	})
 }
 
-// LogFaults logs each fault, for those who read logs as JSON.
-func LogFaults(log *slog.Logger, faults []Fault) {
-	for _, f := range faults {
-		log.Error("the configuration is wrong", "where", f.Where, "problem", f.Problem, "fix", f.Remedy)
+// ReportFaults prints the faults and hints for a person, or logs them as JSON if that is configured.
+func (c Listen) ReportFaults(w io.Writer, faults []Fault, hints []string) {
+	if c.LogJSON {
+		log := c.Logger(w, slog.LevelInfo)
+		for _, f := range faults {
+			log.Error("the configuration is wrong", "where", f.Where, "problem", f.Problem, "fix", f.Remedy)
+		}
+		for _, hint := range hints {
+			log.Warn(hint)
+		}
+		return
 	}
+	PrintFaults(w, faults)
+	for _, hint := range hints {
+		_, _ = fmt.Fprintf(w, "  %s\n", hint)
+	}
+}
+
+// ReportError prints an error for a person, or logs it as JSON with the message if that is configured.
+func (c Listen) ReportError(w io.Writer, message string, err error) {
+	if c.LogJSON {
+		c.Logger(w, slog.LevelInfo).Error(message, "error", err)
+		return
+	}
+	_, _ = fmt.Fprintln(w, err)
 }
 
 // PrintFaults prints all faults, one per line.

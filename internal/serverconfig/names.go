@@ -21,13 +21,16 @@ var knownVariables = slices.Concat([]string{
 // processVariables are read by Go and the Azure SDK, which see only the environment.
 var processVariables = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "GOGC", "GOMEMLIMIT"}
 
+// A vocabulary is the variables that a program knows.
+type vocabulary []string
+
 // misspelled reports variables of the .env file whose names are close to known ones, with their
 // lines. Any others may belong to other programs.
-func misspelled(file map[string]dotenvValue) []string {
+func (known vocabulary) misspelled(file map[string]dotenvValue) []string {
 	names := slices.SortedFunc(maps.Keys(file), func(a, b string) int { return cmp.Compare(file[a].line, file[b].line) })
 	var found []string
 	for _, name := range names {
-		if meant := meantBy(name); meant != "" {
+		if meant := known.meantBy(name); meant != "" {
 			found = append(found, fmt.Sprintf("%s:%d: %s has no effect; did you mean %s?", DotenvFile, file[name].line, Shorten(name), meant))
 		}
 	}
@@ -36,12 +39,12 @@ func misspelled(file map[string]dotenvValue) []string {
 
 // meantBy returns the known name that is probably meant, or up to three candidates. A single typing
 // mistake decides; then it compares words, and then letters.
-func meantBy(name string) string {
-	if slices.Contains(knownVariables, name) || name == "AZURE_CLIENT_ID" || len(name) > 64 { // AZURE_CLIENT_ID is the Azure SDK's own
+func (known vocabulary) meantBy(name string) string {
+	if slices.Contains(known, name) || slices.Contains(productionVariables, name) || name == "AZURE_CLIENT_ID" || len(name) > 64 { // AZURE_CLIENT_ID is the Azure SDK's own
 		return ""
 	}
 	name = strings.ToUpper(name)
-	return cmp.Or(meantByLetters(name, 1), meantByWords(name), meantByLetters(name, 2))
+	return cmp.Or(known.meantByLetters(name, 1), known.meantByWords(name), known.meantByLetters(name, 2))
 }
 
 // commonplace words occur in names of many programs. A name that shares only these with a known
@@ -50,32 +53,32 @@ var commonplace = []string{"ENTRA", "CLIENT", "ID", "STORAGE"}
 
 // meantByWords returns the known name that shares the most words with name, at least two, if only
 // one of them has extra words. Otherwise it returns a name that differs in one word.
-func meantByWords(name string) string {
+func (known vocabulary) meantByWords(name string) string {
 	var within, replaced []string
 	most := 2
 	given := words(name)
-	for _, known := range knownVariables {
-		wanted := words(known)
+	for _, candidate := range known {
+		wanted := words(candidate)
 		shared := slices.DeleteFunc(slices.Clone(wanted), func(word string) bool { return !slices.Contains(given, word) })
 		added := len(slices.DeleteFunc(slices.Clone(given), func(word string) bool { return slices.Contains(wanted, word) }))
 		missing := len(wanted) - len(shared)
 		switch {
 		case added == 0 && missing == 0:
-			return known
+			return candidate
 		case len(shared) < 2 || added > 1:
 		case added == 0 || missing == 0:
 			if len(shared) > most {
 				within, most = nil, len(shared)
 			}
 			if len(shared) == most {
-				within = append(within, known)
+				within = append(within, candidate)
 			}
 		case missing == 1 && slices.ContainsFunc(shared, func(word string) bool { return !slices.Contains(commonplace, word) }):
-			replaced = append(replaced, known)
+			replaced = append(replaced, candidate)
 		}
 	}
 	if len(within) == 0 {
-		if near := meantByLetters(name, 2); slices.Contains(replaced, near) {
+		if near := known.meantByLetters(name, 2); slices.Contains(replaced, near) {
 			return near
 		}
 		within = replaced
@@ -99,16 +102,16 @@ func words(name string) []string {
 
 // meantByLetters returns the closest known name: one that differs only in underscores or a plural,
 // or by so many typing mistakes at most (one for short names).
-func meantByLetters(name string, most int) string {
+func (known vocabulary) meantByLetters(name string, most int) string {
 	bare := strings.NewReplacer("_", "", "IES", "Y").Replace // POLICY is for POLICIES
 	nearest, least := "", most+1
-	for _, known := range knownVariables {
-		distance := typingMistakes(name, known)
-		if bare(name) == bare(known) {
+	for _, candidate := range known {
+		distance := typingMistakes(name, candidate)
+		if bare(name) == bare(candidate) {
 			distance = 0
 		}
-		if distance < least && (distance < 2 || len(known) > 5) {
-			nearest, least = known, distance
+		if distance < least && (distance < 2 || len(candidate) > 5) {
+			nearest, least = candidate, distance
 		}
 	}
 	return nearest

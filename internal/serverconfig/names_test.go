@@ -32,12 +32,12 @@ func TestMisspeltNamesAreNamed(t *testing.T) {
 		"AZURE_OPENAI_ENDPOINT": "", "AZURE_CLIENT": "", "ID": "",
 		strings.Repeat("A", 10000): "",
 	} {
-		if got := meantBy(name); got != want {
+		if got := vocabulary(knownVariables).meantBy(name); got != want {
 			t.Errorf("%.40s: got %q, want %q", name, got, want)
 		}
 	}
 	for _, known := range knownVariables {
-		if got := meantBy(known); got != "" {
+		if got := vocabulary(knownVariables).meantBy(known); got != "" {
 			t.Errorf("%s is taken for %s", known, got)
 		}
 	}

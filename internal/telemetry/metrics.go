@@ -13,6 +13,7 @@ var seconds = []float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 12
 var (
 	OperationDuration = Metric{"mcp.server.operation.duration", "s", "How long MCP requests and notifications took, as the server sees it.", seconds}
 	Requests          = Metric{"mcpentra.requests", "{request}", "MCP messages and refused HTTP requests by method, tool, outcome and reason.", nil}
+	Refusals          = Metric{"mcpentra.refusals", "{request}", "MCP messages and HTTP requests that were refused, by reason.", nil}
 	LimitsHit         = Metric{"mcpentra.limits.hit", "{request}", "Requests refused by a limit.", nil}
 	Sessions          = Metric{"mcpentra.sessions", "{session}", "MCP sessions that are open.", nil}
 	Streams           = Metric{"mcpentra.streams", "{stream}", "Streams for messages of the server that are open.", nil}
@@ -39,6 +40,7 @@ var (
 	StoreLookups      = Metric{"mcpentra.store.lookups", "{lookup}", "Looks into the shared store of exchanged tokens by result; error also counts failed writes.", nil}
 	CircuitOpen       = Metric{"mcpentra.circuit.open", "{circuit}", "1 while requests to the target are not tried.", nil}
 	AssertionEnds     = Metric{"mcpentra.assertion.expiry", "s", "When the certificate that signs the app's client assertions ends, in Unix time, by what the app does with it.", nil}
+	SecretEnds        = Metric{"mcpentra.secret.expiry", "s", "When the app's client secret ends, in Unix time, as configured.", nil}
 )
 
 // The metrics of Azure Storage, by package blobtool.

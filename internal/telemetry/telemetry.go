@@ -4,6 +4,7 @@ package telemetry
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -78,6 +79,28 @@ func (s Span) End() {
 	if s.span != nil {
 		s.span.End()
 	}
+}
+
+// Rename gives the span another name. Callers look at Recording before they make one.
+func (s Span) Rename(name string) {
+	if s.span != nil {
+		s.span.SetName(name)
+	}
+}
+
+// Link links the span to another, whose tracestate is dropped.
+func (s Span) Link(other trace.SpanContext) {
+	if s.Recording() && other.IsValid() {
+		s.span.AddLink(trace.Link{SpanContext: other.WithTraceState(trace.TraceState{})})
+	}
+}
+
+// Within returns the context with the span as the current one.
+func (s Span) Within(ctx context.Context) context.Context {
+	if s.span == nil || trace.SpanFromContext(ctx) == s.span {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, s.span)
 }
 
 // Context returns the span's identity; it is invalid for nothing.
@@ -207,9 +230,7 @@ func (s *series[K]) of(key K) *prepared {
 		if len(*known) >= maxSeries {
 			return overflow
 		}
-		for k, p := range *known {
-			grown[k] = p
-		}
+		maps.Copy(grown, *known)
 	}
 	p := prepare(attribute.NewSet(s.attributes(key)...))
 	grown[key] = p

@@ -5,6 +5,7 @@ package telemetrytest
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,7 +39,7 @@ type Span struct {
 	Context    trace.SpanContext
 	Parent     trace.SpanContext // not valid for a root
 	Links      []trace.Link
-	Attributes map[attribute.Key]string // values as [attribute.Value.Emit] writes them
+	Attributes map[attribute.Key]string // values as [attribute.Value.String] writes them
 	Events     []string                 // names, with attributes as text
 	Status     codes.Code
 	StatusText string
@@ -59,9 +60,7 @@ func (r *Recorder) Spans() []Span {
 	for i, s := range r.spans {
 		all[i] = s.data
 		all[i].Attributes = map[attribute.Key]string{}
-		for k, v := range s.data.Attributes {
-			all[i].Attributes[k] = v
-		}
+		maps.Copy(all[i].Attributes, s.data.Attributes)
 		all[i].Links, all[i].Events = slices.Clone(s.data.Links), slices.Clone(s.data.Events)
 	}
 	return all
@@ -152,7 +151,7 @@ func (s *span) lock() (unlock func()) {
 
 func (s *span) set(attrs []attribute.KeyValue) {
 	for _, a := range attrs {
-		s.data.Attributes[a.Key] = a.Value.Emit()
+		s.data.Attributes[a.Key] = a.Value.String()
 	}
 }
 

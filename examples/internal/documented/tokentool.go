@@ -1,4 +1,4 @@
-package main
+package documented
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-// tokenToolWarning is logged at each start.
-const tokenToolWarning = "get_azure_blob_storage_token gives the signed-in user's raw storage token to the model. " +
+// TokenToolWarning is logged at each start.
+const TokenToolWarning = "get_azure_blob_storage_token gives the signed-in user's raw storage token to the model. " +
 	"It exists only because the documented server has it, for demonstration: don't copy it into your own server"
 
 // tokenTool is get_azure_blob_storage_token. It is part of this example and not of the library,

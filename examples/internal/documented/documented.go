@@ -1,4 +1,7 @@
-package main
+// Package documented is the documented MCP server: four tools behind Microsoft Entra ID, two of which
+// act on behalf of the signed-in user, assembled from its configuration. The programs examples/server
+// and examples/production run it.
+package documented
 
 import (
 	"context"
@@ -7,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/blobtool"
@@ -16,24 +21,34 @@ import (
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
-// surroundings are what the server uses apart from its configuration. Tests and the demo set them.
+// Surroundings are what the server uses apart from its configuration.
 // The zero value logs nothing and uses the system's trusted certificates.
-type surroundings struct {
-	log       *slog.Logger
-	authority *http.Client // for requests to Entra
-	storage   *http.Client // for requests to Azure Storage
+type Surroundings struct {
+	Log       *slog.Logger
+	Authority *http.Client // for requests to Entra
+	Storage   *http.Client // for requests to Azure Storage
 
-	loopbackDocuments bool // clients on this machine may describe themselves
+	Tokens    obo.TokenStore  // exchanged tokens that replicas share; nil for none
+	StoreKeys [][]byte        // encrypt them
+	SignIns   authproxy.Store // what sign-ins through the server must remember; nil for this process's memory
+
+	Rates mcpentra.RateStore // users' rates that replicas share; nil for rates of each replica
+
+	Tracers trace.TracerProvider // nil for no traces
+	Meters  metric.MeterProvider // nil for no metrics
+
+	LoopbackDocuments bool // clients on this machine may describe themselves
 }
 
-// assemble returns the documented server, and its verifier, which the caller closes. resourceURL is
+// NewServer returns the server, and its verifier, which the caller closes. resourceURL is
 // the endpoint as clients know it.
-func assemble(c serverconfig.Config, resourceURL string, s surroundings) (_ *mcpentra.Server, _ *entraauth.Verifier, err error) {
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+func NewServer(c serverconfig.Config, resourceURL string, s Surroundings) (_ *mcpentra.Server, _ *entraauth.Verifier, err error) {
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
 	}
 	verifier, err := entraauth.NewVerifier(c.TenantID, c.APIAppID, &entraauth.Options{
-		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost, AppIDURIs: c.AppIDURIs, Policy: c.Policy(),
+		HTTPClient: s.Authority, Logger: s.Log, AuthorityHost: c.AuthorityHost, AppIDURIs: c.AppIDURIs, Policy: c.Policy(),
+		TracerProvider: s.Tracers, MeterProvider: s.Meters,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -48,11 +63,20 @@ func assemble(c serverconfig.Config, resourceURL string, s surroundings) (_ *mcp
 		return nil, nil, err
 	}
 	options := []mcpentra.Option{
-		mcpentra.WithLogger(s.log),
+		mcpentra.WithLogger(s.Log),
 		mcpentra.WithAllowedOrigins(c.AllowedOrigins...),
 		mcpentra.WithAllowedHosts(c.AllowedHosts...),
 		mcpentra.WithTrustedProxies(c.TrustedProxies...),
 		mcpentra.WithTools(mcpentra.IdentityTools(verifier), newTokenTool(c), blobs),
+	}
+	if s.Tracers != nil {
+		options = append(options, mcpentra.WithTracerProvider(s.Tracers))
+	}
+	if s.Meters != nil {
+		options = append(options, mcpentra.WithMeterProvider(s.Meters))
+	}
+	if s.Rates != nil {
+		options = append(options, mcpentra.WithSharedRates(s.Rates))
 	}
 	if c.OBO {
 		acting, err := actingOptions(c, s)
@@ -85,10 +109,13 @@ func assemble(c serverconfig.Config, resourceURL string, s surroundings) (_ *mcp
 }
 
 // actingOptions let the server act on behalf of its callers: as itself, or as its agent.
-func actingOptions(c serverconfig.Config, s surroundings) ([]mcpentra.Option, error) {
+func actingOptions(c serverconfig.Config, s Surroundings) ([]mcpentra.Option, error) {
 	o := &obo.Options{
-		HTTPClient: s.authority, Logger: s.log, AuthorityHost: c.AuthorityHost, Resources: c.Audiences,
-		RedirectURL: c.ConsentURL,
+		HTTPClient: s.Authority, Logger: s.Log, AuthorityHost: c.AuthorityHost, Resources: c.Audiences,
+		RedirectURL: c.ConsentURL, TracerProvider: s.Tracers, MeterProvider: s.Meters,
+	}
+	if s.Tokens != nil {
+		o.Store, o.StoreKeys = s.Tokens, s.StoreKeys
 	}
 	var options []mcpentra.Option
 	if c.AgentID != "" {
@@ -100,17 +127,18 @@ func actingOptions(c serverconfig.Config, s surroundings) ([]mcpentra.Option, er
 }
 
 // newAuthProxy returns the proxy through which clients sign in.
-func newAuthProxy(c serverconfig.Config, issuer string, s surroundings) (*authproxy.Proxy, error) {
+func newAuthProxy(c serverconfig.Config, issuer string, s Surroundings) (*authproxy.Proxy, error) {
 	p := c.AuthProxy
 	return authproxy.New(issuer, c.TenantID, p.ClientID, p.Method, p.Keys, &authproxy.Options{
-		HTTPClient: s.authority, AuthorityHost: c.AuthorityHost, Replicas: p.Replicas,
+		HTTPClient: s.Authority, AuthorityHost: c.AuthorityHost, Replicas: p.Replicas,
 		PrivateSchemes: p.PrivateSchemes, Downstream: p.Downstream, CombinedConsent: p.CombinedConsent,
-		UnsafeLoopbackDocuments: s.loopbackDocuments,
+		UnsafeLoopbackDocuments: s.LoopbackDocuments, Store: s.SignIns,
+		TracerProvider: s.Tracers, MeterProvider: s.Meters,
 	})
 }
 
 // blobTools returns the container's tools, or placeholders if it is not configured.
-func blobTools(c serverconfig.Config, s surroundings) (mcpentra.ToolSet, error) {
+func blobTools(c serverconfig.Config, s Surroundings) (mcpentra.ToolSet, error) {
 	if missing := c.MissingStorage(); len(missing) > 0 {
 		return unconfiguredBlobs{why: storageMissing(missing, c.OBO)}, nil
 	}
@@ -119,7 +147,8 @@ func blobTools(c serverconfig.Config, s surroundings) (mcpentra.ToolSet, error) 
 		credential = func(context.Context) (azcore.TokenCredential, error) { return nil, errOBOOff }
 	}
 	o := &blobtool.Options{
-		HTTPClient: s.storage, Logger: s.log, DownloadDir: c.DownloadDir,
+		HTTPClient: s.Storage, Logger: s.Log, DownloadDir: c.DownloadDir,
+		TracerProvider: s.Tracers, MeterProvider: s.Meters,
 		Tools: []string{"read_blob_with_token"}, // only this one: the documented server has four tools
 	}
 	if n := c.DownloadMax; n > 0 {

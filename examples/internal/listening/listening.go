@@ -1,4 +1,6 @@
-package main
+// Package listening is where the example servers listen: the port, its origin, and the health check of
+// the server that listens there.
+package listening
 
 import (
 	"context"
@@ -14,8 +16,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
-// listen opens the port. Its error says what to do.
-func listen(ctx context.Context, c serverconfig.Listen) (net.Listener, error) {
+// Open opens the port. Its error says what to do.
+func Open(ctx context.Context, c serverconfig.Listen) (net.Listener, error) {
 	address := net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -33,8 +35,8 @@ func reasonOf(err error) error {
 	return err
 }
 
-// localURL returns the listener's origin for clients on this machine.
-func localURL(listener net.Listener) string {
+// Origin returns the listener's origin for clients on this machine.
+func Origin(listener net.Listener) string {
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
 		return "http://" + listener.Addr().String()
@@ -42,18 +44,9 @@ func localURL(listener net.Listener) string {
 	return "http://localhost:" + port
 }
 
-// reportHealth asks the server that runs with the same HOST and PORT, as the health check of a
-// container does. The exit code says whether it is healthy.
-func reportHealth(ctx context.Context, c serverconfig.Listen, stderr io.Writer) int {
-	err := health(ctx, c)
-	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "server: not healthy:", err)
-		return exitFailed
-	}
-	return exitOK
-}
-
-func health(ctx context.Context, c serverconfig.Listen) error {
+// Health asks the server that runs with the same HOST and PORT, as the health check of a container
+// does. Its error says why the server is not healthy.
+func Health(ctx context.Context, c serverconfig.Listen) error {
 	if c.Port == 0 {
 		return errors.New("PORT is 0, so the server's port is not known; set PORT to a number")
 	}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/mcpentra/mcp-entra-go/examples/internal/documented"
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
+	"github.com/mcpentra/mcp-entra-go/redisstore"
+)
+
+// redisStores are what the replicas share. A nil one shares nothing.
+type redisStores struct {
+	client  redis.UniversalClient
+	tokens  *redisstore.Store
+	signIns *redisstore.ProxyStore
+	rates   *redisstore.RateStore // nil if each replica has its own rates
+}
+
+// openRedis returns the stores in the configured Redis, nil without one. It sends nothing: without
+// Redis the server works, and the replicas share nothing. The fault shows nothing of the URL, which
+// may contain a password.
+func openRedis(c serverconfig.Production) (*redisStores, *serverconfig.Fault) {
+	if c.RedisURL == "" {
+		return nil, nil
+	}
+	client, err := newClient(c.RedisURL)
+	if err != nil {
+		return nil, &serverconfig.Fault{
+			Where: "REDIS_URL", Problem: "is not a URL that go-redis accepts (its value is not shown: it may contain a password)",
+			Remedy: "Set it to rediss://:PASSWORD@HOST:PORT; for a cluster add ?addr=HOST:PORT for each further node",
+		}
+	}
+	s := &redisStores{client: client}
+	if s.tokens, err = redisstore.New(client, nil); err == nil {
+		s.signIns, err = redisstore.NewProxyStore(client, nil)
+	}
+	if err == nil && c.SharedRates {
+		s.rates, err = redisstore.NewRateStore(client, nil)
+	}
+	if err != nil {
+		_ = client.Close()
+		return nil, &serverconfig.Fault{Where: "REDIS_URL", Problem: err.Error(), Remedy: "Report this"}
+	}
+	return s, nil
+}
+
+// newClient returns a client of one Redis, or of the cluster if the URL names further nodes.
+func newClient(url string) (redis.UniversalClient, error) {
+	if strings.Contains(url, "addr=") {
+		o, err := redis.ParseClusterURL(url)
+		if err != nil {
+			return nil, err
+		}
+		return redis.NewClusterClient(o), nil
+	}
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewClient(o), nil
+}
+
+// addTo makes the server use the stores.
+func (s *redisStores) addTo(to *documented.Surroundings) {
+	if s == nil {
+		return
+	}
+	redis.SetLogger(redisLog{to.Log})
+	to.Tokens, to.SignIns = s.tokens, s.signIns
+	if s.rates != nil {
+		to.Rates = s.rates
+	}
+}
+
+func (s *redisStores) close() {
+	if s != nil {
+		_ = s.client.Close()
+	}
+}
+
+// redisLog gets go-redis's own messages, which would go to standard error as they are.
+type redisLog struct{ log *slog.Logger }
+
+// Printf implements go-redis's logger.
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, "redis", "message", fmt.Sprintf(format, v...))
+}
