@@ -84,7 +84,7 @@ func (t *proxyTelemetry) count(w http.ResponseWriter, r *http.Request, endpoint 
 		serve(w, r)
 		return
 	}
-	reason := string(pages.ServerProblem) // unless serve returns
+	ctx, reason := r.Context(), string(pages.ServerProblem) // unless serve returns
 	defer func() {
 		outcome := outcomeOK
 		switch {
@@ -93,13 +93,13 @@ func (t *proxyTelemetry) count(w http.ResponseWriter, r *http.Request, endpoint 
 		case reason != "":
 			outcome = outcomeRefused
 		}
-		t.requests.Add(r.Context(), endpointOutcome{endpoint, outcome}, 1)
+		t.requests.Add(ctx, endpointOutcome{endpoint, outcome}, 1)
 		if reason != "" {
-			t.refused.Add(r.Context(), reason, 1)
+			t.refused.Add(ctx, reason, 1)
 		}
 	}()
 	var refusal string
-	serve(w, r.WithContext(context.WithValue(r.Context(), refusalKey{}, &refusal)))
+	serve(w, r.WithContext(context.WithValue(ctx, refusalKey{}, &refusal)))
 	reason = refusal
 }
 
