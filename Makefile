@@ -11,8 +11,8 @@ NEXT_GO = go1.27.4
 FUZZTIME ?= 10s
 BIN = $(CURDIR)/bin
 # The modules of go.work, and bench/toolhive, which stands outside: it needs 500 packages more.
-MODULES = . bench interop redisstore examples/services bench/toolhive
-WORKSPACE = ./... ./bench/... ./interop/... ./redisstore/... ./examples/services/...
+MODULES = . bench interop redisstore examples/production examples/services bench/toolhive interop/collector
+WORKSPACE = ./... ./bench/... ./interop/... ./redisstore/... ./examples/production/... ./examples/services/...
 
 .PHONY: all build test long tidy lint race fuzz interop bench rivals demo
 
@@ -36,7 +36,7 @@ lint: $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## go vet's checks are among
 	$< run --allow-parallel-runners $(WORKSPACE)
 
 race: ## vet has seen it in test and lint
-	go test -race -vet=off ./... ./redisstore/... ./examples/services/...
+	go test -race -vet=off ./... ./redisstore/... ./examples/production/... ./examples/services/...
 
 fuzz: ## each target for FUZZTIME; a package is built once for all of its targets
 	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && \
@@ -58,6 +58,7 @@ interop: interop-programs ## real programs against ours; see there for what they
 	cd interop && go test -count=1 -timeout 10m -v ./conformance
 	cd interop && go test -count=1 -timeout 10m ./mcpclients
 	cd redisstore && go test -tags redis -count=1 ./...
+	cd examples/production && go test -tags interop -count=1 -timeout 10m -run '^Test(Watched|Rules)$$' -v .
 
 # Node 20 or newer, Python 3.11 or newer with venv, and on Debian what apt-get brings as root.
 PYTHON_CLIENTS = interop/clients/python interop/mcpclients/python
@@ -67,8 +68,8 @@ interop-programs:
 	npm --prefix interop/conformance ci --no-audit --no-fund
 	npm --prefix interop/clients/node ci --no-audit --no-fund
 	npm --prefix interop/mcpclients/node ci --no-audit --no-fund
-	command -v chromium && command -v redis-server || \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium redis-server python3-venv; }
+	command -v chromium && command -v redis-server && command -v prometheus || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium redis-server prometheus python3-venv; }
 	for dir in $(PYTHON_CLIENTS); do \
 		python3 -m venv $$dir/.venv; \
 		$$dir/.venv/bin/pip install -q --disable-pip-version-check --require-hashes -r $$dir/requirements.txt; \
