@@ -147,6 +147,7 @@ func TestPagesShowExamples(t *testing.T) {
 		{agents, "policy", verified}, {agents, "identity", verified}, {agents, "obo", "obo/example_agent_test.go"},
 		{agents, "agent", assembled}, {agents, "choice", assembled}, {agents, "lend", assembled},
 		{"docs/authorization.md", "hierarchy", scopes},
+		{"docs/telemetry.md", "providers", "mcpentra/example_telemetry_test.go"},
 	} {
 		data, err := os.ReadFile(c.page)
 		if err != nil {

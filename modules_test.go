@@ -103,15 +103,16 @@ func TestNestedModules(t *testing.T) {
 			continue
 		}
 		m := readModule(t, name)
-		root := false
+		replaced := make(map[string]string)
 		for _, r := range m.Replace {
-			dir := strings.TrimPrefix(strings.TrimPrefix(r.Old.Path, module), "/") // of a module of ours
-			if path.Join(name, r.New.Path) != path.Clean(dir) {
-				t.Errorf("%s replaces %v, want modules of ours alone, by their folders", name, r)
-			}
-			root = root || r.Old.Path == module
+			replaced[r.Old.Path] = path.Join(module, name, r.New.Path)
 		}
-		if !root {
+		for other, folder := range replaced {
+			if other != folder || other != module && !strings.HasPrefix(other, module+"/") {
+				t.Errorf("%s replaces %s by %s, want modules of ours by their folders", name, other, folder)
+			}
+		}
+		if replaced[module] == "" {
 			t.Errorf("%s does not replace the root module", name)
 		}
 		for _, r := range m.Require {

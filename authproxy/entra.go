@@ -141,10 +141,15 @@ func unavailable(description string, after time.Duration, cause error) *oauth.Er
 // that the client can act on.
 func (p *Proxy) verify(ctx context.Context, token string) (*entraauth.Identity, error) {
 	user, err := p.verifier.Verify(ctx, token)
-	if e, ok := errors.AsType[*entraauth.Error](err); ok && e.Caller() != nil {
+	switch e, ok := errors.AsType[*entraauth.Error](err); {
+	case !ok:
+	case e.Caller() != nil:
 		user, err = e.Caller(), nil
-	} else if ok && errors.Is(err, entraauth.ErrKeysUnavailable) {
+	case errors.Is(err, entraauth.ErrKeysUnavailable):
 		return nil, unavailable("the keys of Microsoft Entra ID are unavailable; try again in a moment", cmp.Or(e.RetryAfter, retryUpstream), err)
+	case e.Reason == "key_not_found": // right after a rotation: the verifier waits a while between two fetches
+		p.log.WarnContext(ctx, "Entra signed a token with a key that the tenant's set did not have a moment ago; if this persists, the API has a signing key of its own", slog.Any("error", err))
+		return nil, unavailable("Microsoft Entra ID signs with a new key, which this server does not know yet; try again in a moment", retryUpstream, err)
 	}
 	switch {
 	case err != nil:

@@ -1,6 +1,7 @@
 package authproxy_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -68,6 +69,25 @@ func TestEntraErrors(t *testing.T) {
 func fault(status int, oauthError string, code int) entratest.Fault {
 	return entratest.Fault{Status: status, Body: fmt.Sprintf(
 		`{"error":%q,"error_description":"AADSTS%d: Secret text about alice@contoso.com","error_codes":[%d]}`, oauthError, code, code)}
+}
+
+// TestNewSigningKey: right after a rotation, a verifier that has just looked for an invented key does not
+// know the new one. That passes.
+func TestNewSigningKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, setup{})
+	token := w.tokens().get("refresh_token")
+	invented := w.tenant.Mint(w.api, 2, func(header, _ map[string]any) { header["kid"] = "invented" })
+	if _, err := w.verifier.Verify(t.Context(), invented); !errors.Is(err, entraauth.ErrInvalidToken) {
+		t.Fatalf("an invented key: got %v, want %v", err, entraauth.ErrInvalidToken)
+	}
+	w.tenant.RotateKeys()
+	w.bad("a new key", w.refresh(token), 503, "temporarily_unavailable")
+	w.clock.advance(time.Minute)
+	w.good("the new key a minute later", w.refresh(token))
+	if log := w.logs.String(); strings.Contains(log, "level=ERROR") {
+		t.Errorf("an error in the log, want none for what passes:\n%s", log)
+	}
 }
 
 func TestDisabledUser(t *testing.T) {

@@ -178,10 +178,10 @@ func (r *rates) use(b *bucket, n int, now time.Time) {
 	b.own.AllowN(now, n)
 }
 
-// lend takes n calls from this replica's own bucket, which the store is owed, unless the store's
-// last answer was that the user has none.
+// lend takes n calls from this replica's own bucket, which the store is owed, unless the store has
+// just answered that the user has none.
 func (r *rates) lend(b *bucket, n int, now time.Time) time.Duration {
-	if owed := n - b.leased; !b.empty.IsZero() || owed > r.limits.Burst {
+	if owed := n - b.leased; now.Sub(b.empty) < rateTimeout || owed > r.limits.Burst {
 		return r.until(float64(owed))
 	}
 	wait := r.spendOwn(b, n, now)

@@ -18,6 +18,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry/telemetrytest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
@@ -145,7 +146,7 @@ func changeless(name string, value any) any {
 		}
 	case string:
 		switch name {
-		case "time", "request_id", "uti", "stack", "correlation_id", "trace_id":
+		case "time", "request_id", "uti", "stack", "correlation_id", "trace_id", "span_id":
 			return "{" + name + "}"
 		}
 		return anyHost.ReplaceAllString(guid.ReplaceAllString(v, "{id}"), "{host}")
@@ -208,7 +209,9 @@ func (a *auditor) ordinary() {
 	w := a.on(policyWorld(a.t))
 	addWhoami(w)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "many"}, many)
-	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "panics"}, func(context.Context, *mcp.CallToolRequest, any) (*mcp.CallToolResult, any, error) { panic("out of order") })
+	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "panics"}, func(context.Context, *mcp.CallToolRequest, any) (*mcp.CallToolResult, any, error) {
+		panic("out of order")
+	})
 	known := w.bearer(map[string]any{"uti": "token-1"})
 	traced := maps.Clone(known)
 	traced["Traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -227,6 +230,9 @@ func (a *auditor) ordinary() {
 	a.send(w, "a batch with a call that is not allowed", "["+callBody("secure_ping")+","+callBody("report")+"]", known)
 	a.send(w, "a tool that panics", callBody("panics"), known)
 	a.send(w, "an unknown tool", callBody("nothing"), known)
+	w.options = append(w.options, mcpentra.WithTracerProvider(telemetrytest.New().TracerProvider()))
+	w.rebuild(a.t)
+	a.send(w, "a call in a trace of ours", callBody("secure_ping"), traced)
 }
 
 func (a *auditor) refused() {

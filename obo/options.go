@@ -38,7 +38,8 @@ type Options struct {
 	// and again if it recurs after a success), outages of Entra and of Store, and
 	// warnings about the configuration. It also gets a warning for each failed exchange
 	// (a debug record if the server logs its requests, as mcpentra's does) and a debug
-	// record for each exchange. Nothing of a token is logged. Without a Logger, what only
+	// record for each exchange. Each has exchanges, the client-request-id of each request that
+	// was sent to Entra for it, which Entra's sign-in log calls correlation id. Nothing of a token is logged. Without a Logger, what only
 	// the operator can fix goes to the log of the server that handles the request, or else
 	// to slog.Default(); outages and warnings about the configuration go to
 	// slog.Default(), and the rest is not logged.

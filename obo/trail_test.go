@@ -119,7 +119,7 @@ func TestTrailOfWaiters(t *testing.T) {
 			}
 			go func() { _, _ = c.GetToken(trail.With(ctx, &trails[i]), storageOptions) }()
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) //nolint:forbidigo // on the clock of testing/synctest
 		for i := range trails {
 			if got := idsOf(&trails[i]); len(got) != 1 || !slices.Equal(got, sent.all()) {
 				t.Errorf("waiter %d: got %v, want the one that was sent: %v", i, got, sent.all())
@@ -149,7 +149,7 @@ func TestTrailOfRenewal(t *testing.T) {
 		if got, err := trailOf(t.Context(), c); err != nil || len(got) != 1 {
 			t.Errorf("the first exchange: got %v, %v; want 1 id", got, err)
 		}
-		time.Sleep(56 * time.Minute)
+		time.Sleep(56 * time.Minute) //nolint:forbidigo // on the clock of testing/synctest
 		if got, err := trailOf(t.Context(), c); err != nil || got != nil {
 			t.Errorf("the call that starts the renewal: got %v, %v; want no id", got, err)
 		}

@@ -52,11 +52,11 @@ var takeCalls = redis.NewScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local want, each, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local full = tonumber(redis.call('GET', KEYS[1]) or now)
-full = math.min(math.max(full, now), now + each * burst)
+local was = tonumber(redis.call('GET', KEYS[1]) or now)
+local full = math.min(math.max(was, now), now + each * burst)
 local calls = burst - (full - now) / each
 local taken = math.min(want, math.floor(calls + 0.000001))
-if taken > 0 then
+if taken > 0 or was > full then
   full = full + taken * each
   redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', string.format('%.0f', math.max(1, math.ceil((full - now) / 1000))))
 end

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,36 +27,49 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startRedis runs Debian's redis-server on a free port, with nothing on disk.
-func startRedis(t *testing.T) (*exec.Cmd, *redis.Client) {
+// startRedis runs Debian's redis-server on a free port, with nothing on disk, and with other
+// arguments if there are any.
+func startRedis(t *testing.T, args ...string) (*exec.Cmd, *redis.Client) {
+	t.Helper()
+	return startRedisAt(t, freeAddress(t).String(), args...)
+}
+
+// startRedisAt is startRedis on a port of 127.0.0.1.
+func startRedisAt(t *testing.T, address string, args ...string) (*exec.Cmd, *redis.Client) {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Fatal("redis-server is not installed. Run: apt-get install redis-server")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().(*net.TCPAddr)
-	_ = l.Close()
-	cmd := exec.Command(path, "--port", strconv.Itoa(address.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	_, port, _ := strings.Cut(address, ":")
+	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, args...)
+	cmd := exec.Command(path, args...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	client := redis.NewClient(&redis.Options{Addr: address.String()})
+	client := redis.NewClient(&redis.Options{Addr: address})
 	t.Cleanup(func() {
 		_ = client.Close()
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	for deadline := time.Now().Add(10 * time.Second); client.Ping(t.Context()).Err() != nil; {
+	for deadline := time.Now().Add(time.Minute); client.Ping(t.Context()).Err() != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal("redis-server does not answer")
 		}
 		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // a program that starts
 	}
 	return cmd, client
+}
+
+func freeAddress(t *testing.T) *net.TCPAddr {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr)
 }
 
 type world struct {
@@ -217,8 +229,9 @@ func TestRedisStalls(t *testing.T) {
 		w.get(x, obo.NewAssertion(w.tenant.Token(alice, w.client, w.api)), alice)
 	}
 	t.Logf("5 exchanges with a Redis that stands still: %v", time.Since(start))
-	if n := x.StoreStats().Failures - before; n != 1 {
-		t.Errorf("%d failures, want 1: it is left alone after the first", n)
+	most := 1 + uint64(time.Since(start)/(10*time.Second)) // a busy machine may take as long as it is left alone
+	if n := x.StoreStats().Failures - before; n < 1 || n > most {
+		t.Errorf("%d failures, want 1 for each 10 seconds: it is left alone after the first", n)
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Process.Signal(syscall.SIGCONT)

@@ -1,6 +1,7 @@
 // Package redisstore shares what the replicas of a server must share through Redis or a
 // compatible server (Valkey, Azure Cache for Redis, Azure Managed Redis): the tokens that
-// package obo exchanges ([Store]), and what package authproxy must remember ([ProxyStore]).
+// package obo exchanges ([Store]), what package authproxy must remember ([ProxyStore]), and the
+// rates at which users may call ([RateStore]).
 //
 //	client := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: addrs, TLSConfig: tls})
 //	store, err := redisstore.New(client, nil)
@@ -10,8 +11,10 @@
 //		StoreKeys: [][]byte{key}, // 32 random bytes, kept with your secrets
 //	})
 //
-// Configure TLS, Cluster, Sentinel and authentication in the client. The package is a
-// separate module, so that servers without Redis don't depend on go-redis.
+// Configure TLS, Cluster, Sentinel and authentication in the client, and ContextTimeoutEnabled, so
+// that requests end when nobody waits for them any more. Each request is about one key, so in a
+// Cluster it needs one hash slot, and all of a user's rate is in one. The package is a separate
+// module, so that servers without Redis don't depend on go-redis.
 //
 // Redis sees neither tokens nor users: package obo encrypts values and hashes names.
 // Keys of a Store expire with their tokens; if a maxmemory policy (allkeys-lru, volatile-ttl)
@@ -30,11 +33,12 @@ import (
 // defaultPrefix separates our keys from others in the database.
 const defaultPrefix = "mcp-entra-go:obo:"
 
-// Options configures a [Store] or a [ProxyStore]. The zero value is ready to use.
+// Options configures a [Store], a [ProxyStore] or a [RateStore]. The zero value is ready to use.
 type Options struct {
 	// Prefix is the prefix of every key. Replicas of one server, which have the same
 	// obo.Options.StoreKeys, share it; different servers must not. Defaults to
-	// "mcp-entra-go:obo:", and for a [ProxyStore] to "mcp-entra-go:authproxy:".
+	// "mcp-entra-go:obo:", for a [ProxyStore] to "mcp-entra-go:authproxy:", and for a
+	// [RateStore] to "mcp-entra-go:rate:".
 	Prefix string
 }
 

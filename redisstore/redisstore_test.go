@@ -1,12 +1,14 @@
 package redisstore_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mcpentra/mcp-entra-go/authproxy"
+	"github.com/mcpentra/mcp-entra-go/mcpentra"
 	"github.com/mcpentra/mcp-entra-go/obo"
 	"github.com/mcpentra/mcp-entra-go/redisstore"
 )
@@ -60,6 +62,36 @@ func TestNewProxyStore(t *testing.T) {
 	} {
 		if done, err := store.Swap(t.Context(), "name", c.old, c.value, c.ttl); done || err == nil {
 			t.Errorf("Swap: %s: %v, %v; want an error", what, done, err)
+		}
+	}
+}
+
+var _ mcpentra.RateStore = (*redisstore.RateStore)(nil)
+
+func TestNewRateStore(t *testing.T) {
+	t.Parallel()
+	if _, err := redisstore.NewRateStore(nil, nil); err == nil {
+		t.Error("NewRateStore without client = nil, want a fault")
+	}
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	defer func() { _ = client.Close() }()
+	store, err := redisstore.NewRateStore(client, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		want  int
+		rate  float64
+		burst int
+	}{
+		"nobody is there": {1, 1, 1},
+		"no calls":        {0, 1, 1},
+		"no rate":         {1, 0, 1},
+		"not a number":    {1, math.NaN(), 1},
+		"no burst":        {1, 1, 0},
+	} {
+		if taken, wait, err := store.Take(t.Context(), "alice", c.want, c.rate, c.burst); taken != 0 || wait != 0 || err == nil {
+			t.Errorf("Take: %s: %d, %v, %v; want an error", what, taken, wait, err)
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 // semantic-conventions-genai v0.1.0, whose status is Development, so that they may change.
 const (
 	MCPMethod       = attribute.Key("mcp.method.name")
-	MCPProtocol     = attribute.Key("mcp.protocol.version")
 	GenAIOperation  = attribute.Key("gen_ai.operation.name")
 	GenAITool       = attribute.Key("gen_ai.tool.name")
 	GenAIPrompt     = attribute.Key("gen_ai.prompt.name")

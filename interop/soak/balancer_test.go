@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -72,7 +73,7 @@ func (b *balancer) add(ctx context.Context, r *replica) error {
 	r.ready.Store(true)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.replicas = append(b.replicas[:len(b.replicas):len(b.replicas)], r) // follow reads the old list
+	b.replicas = append(slices.Clip(b.replicas), r) // follow reads the old list
 	return nil
 }
 
@@ -80,13 +81,7 @@ func (b *balancer) add(ctx context.Context, r *replica) error {
 func (b *balancer) remove(r *replica) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var left []*replica
-	for _, other := range b.replicas {
-		if other != r {
-			left = append(left, other)
-		}
-	}
-	b.replicas = left
+	b.replicas = slices.DeleteFunc(slices.Clone(b.replicas), func(other *replica) bool { return other == r })
 }
 
 // gone forgets the session, and reports whether its replica is being deployed, or has been.

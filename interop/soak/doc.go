@@ -24,9 +24,10 @@
 //
 //   - Every answer belongs to its caller: the identity, the token's subject and audience, the blobs, the
 //     folder of saved copies.
-//   - No call fails, except those for which the book of faults has an entry: the kind of call, the user and
-//     the time must fit. Faults that a retry overcomes have none, and those that last must fail
-//     calls. A call whose token lost its key to a rotation may fail once, and its client gets a new token.
+//   - No call fails, except those for which the book of faults has an entry: the kind of call, the user, the
+//     status and the time must fit. Faults that a retry overcomes have no entry; those that last must
+//     fail at least one call. Deploys have none: a replica says by /ready that it ends, two seconds before
+//     it does. A call whose token has lost its key to a rotation is made again with a new token.
 //   - A session may be lost (404) only with its replica.
 //   - The live heap of C, after a collection, has a median in the last third of the time of no more than
 //     1.05 times that in the middle third. Its goroutines and descriptors return to what they were.
@@ -35,7 +36,7 @@
 //
 // # That it notices
 //
-// With SOAK_FLAW the replicas have a flaw on purpose, and the test must fail: goroutines (one in a
-// hundred requests leaves a goroutine behind), heap (each request leaves a kilobyte behind), identity
-// (one in a thousand requests runs with another's token).
+// With SOAK_FLAW the replicas have a flaw on purpose, and the test must fail: goroutines (one in
+// fifty calls leaves a goroutine behind), heap (each call leaves a kilobyte behind), identity
+// (one in a thousand calls acts as the caller before it). Only calls that act for their caller count.
 package soak

@@ -96,15 +96,13 @@ func (s *soak) suffer(ctx context.Context, f fault, victim *user) {
 	}
 	written := s.book.write(e)
 	f.begin(victim)
-	deadline := time.Now().Add(time.Minute)
-	for begun := time.Now(); ; {
+	for begun := time.Now(); ctx.Err() == nil; {
 		s.drive(ctx, f.drive, victim)
-		over := time.Since(begun) >= faultTime || ctx.Err() != nil
 		bitten := len(f.kinds) == 0 || s.book.failed(written) > 0
-		if over && bitten {
+		if bitten && time.Since(begun) >= faultTime {
 			break
 		}
-		if time.Now().After(deadline) {
+		if time.Since(begun) > time.Minute {
 			s.t.Errorf("%s: no call failed, want one at least", f.name)
 			break
 		}

@@ -40,7 +40,7 @@ func (s *soak) useSessions(ctx context.Context, worker int) {
 }
 
 // sessionUsers is how many users a worker has sessions of.
-const sessionUsers = 10
+const sessionUsers = 5
 
 // sender returns what sends a request in the session.
 func (s *soak) sender(ctx context.Context, in session, method, body string) func(*call, string) {

@@ -208,3 +208,24 @@ func (s *span) SetAttributes(attrs ...attribute.KeyValue) {
 
 // TracerProvider implements [trace.Span].
 func (s *span) TracerProvider() trace.TracerProvider { return s.tracer.provider }
+
+// Faults returns what must not be: spans that have not ended, a status or an event with a text,
+// and what a backend would see of the texts of never.
+func (r *Recorder) Faults(never ...string) (faults []string) {
+	for _, s := range r.Spans() {
+		if !s.Ended {
+			faults = append(faults, s.Name+" has not ended")
+		}
+		if s.StatusText != "" || len(s.Events) > 0 {
+			faults = append(faults, s.Name+" has a status text or events")
+		}
+	}
+	for _, seen := range r.Texts() {
+		for _, text := range never {
+			if text != "" && strings.Contains(strings.ToLower(seen), strings.ToLower(text)) {
+				faults = append(faults, "a backend sees "+text+" in "+seen)
+			}
+		}
+	}
+	return faults
+}

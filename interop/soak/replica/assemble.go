@@ -73,6 +73,10 @@ func assemble(c config, log *slog.Logger) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	rates, err := redisstore.NewRateStore(r.redis, nil)
+	if err != nil {
+		return nil, err
+	}
 	for i, way := range []struct {
 		url string
 		mcpentra.Option
@@ -85,7 +89,7 @@ func assemble(c config, log *slog.Logger) (*replica, error) {
 			mcpentra.WithStateKeys(c.Keys...), mcpentra.WithTools(blobs, mcpentra.IdentityTools(verifier), r.who(), vault()),
 			mcpentra.WithToolPolicy("*", entraauth.Policy{Scopes: []string{"access_as_user"}}),
 			mcpentra.WithResourcePolicy("blob://*", entraauth.Policy{PeopleOnly: true}),
-			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e4, Burst: 2e4}))
+			mcpentra.WithLimits(mcpentra.Limits{RequestsPerSecond: 1e4, Burst: 2e4}), mcpentra.WithSharedRates(rates))
 		if err != nil {
 			return nil, err
 		}

@@ -42,7 +42,7 @@ func (f *flaw) credential(ctx context.Context) (azcore.TokenCredential, error) {
 	switch {
 	case f.kind == "heap":
 		f.kept = append(f.kept, make([]byte, 1<<10))
-	case f.kind == "goroutines" && f.calls%100 == 0:
+	case f.kind == "goroutines" && f.calls%50 == 0:
 		go func() { select {} }()
 	case f.kind == "identity" && f.calls%1000 == 0:
 		return f.last, nil
