@@ -76,7 +76,7 @@ func TestAuditReasonsAreDocumented(t *testing.T) {
 	for _, file := range files {
 		code, err := os.ReadFile(file)
 		must(t, err)
-		for _, m := range regexp.MustCompile(`\breason: +"([a-z_]+)"`).FindAllStringSubmatch(string(code), -1) {
+		for _, m := range regexp.MustCompile(`(?:\breason: +|\bm\.reason = |refuseFor\()"([a-z_]+)"`).FindAllStringSubmatch(string(code), -1) {
 			want[m[1]] = !strings.HasSuffix(file, "_test.go") || want[m[1]]
 		}
 	}

@@ -206,7 +206,8 @@ func (a *auditor) send(w *world, kind, body string, header map[string]string) {
 }
 
 func (a *auditor) ordinary() {
-	w := a.on(policyWorld(a.t))
+	_, traces := observed()
+	w := a.on(policyWorld(a.t, traces...))
 	addWhoami(w)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "many"}, many)
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "panics"}, func(context.Context, *mcp.CallToolRequest, any) (*mcp.CallToolResult, any, error) {
