@@ -72,6 +72,7 @@ interop-tests:
 	cd interop && go test -count=1 -timeout 10m ./mcpclients
 	cd interop && go test -count=1 -timeout 10m -v ./soak
 	cd redisstore && go test -tags redis -count=1 ./...
+	cd examples/production && go test -tags interop -count=1 -timeout 10m -run '^Test(Watched|Rules)$$' -v .
 
 SOAK ?= 10m
 .PHONY: soak
@@ -86,8 +87,8 @@ interop-programs:
 	npm --prefix interop/conformance ci --no-audit --no-fund
 	npm --prefix interop/clients/node ci --no-audit --no-fund
 	npm --prefix interop/mcpclients/node ci --no-audit --no-fund
-	command -v chromium && command -v redis-server || \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium redis-server python3-venv; }
+	command -v chromium && command -v redis-server && command -v prometheus || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium redis-server prometheus python3-venv; }
 	for dir in $(PYTHON_CLIENTS); do \
 		python3 -m venv $$dir/.venv; \
 		$$dir/.venv/bin/pip install -q --disable-pip-version-check --require-hashes -r $$dir/requirements.txt; \

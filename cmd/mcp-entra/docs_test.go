@@ -30,7 +30,7 @@ var ranBy = map[string]string{
 	"go run ./examples/graph -demo":                                    "examples/graph/main_test.go: TestDemo",
 	"cd examples/services && go run ./keyvault -demo":                  "examples/services/keyvault/main_test.go: TestDemo",
 	"cd interop && go test ./mcpclients":                               "Makefile: cd interop && go test",
-	"cd examples/services && go test ./...":                            "Makefile: go test -race -vet=off ./... ./redisstore/... ./examples/services/...",
+	"cd examples/services && go test ./...":                            "Makefile: go test -race -vet=off $(OURS)",
 	"cd interop && go test -run TestProxyConformance .":                "Makefile: cd interop && go test",
 	"cd interop && go test -v ./conformance":                           "Makefile: cd interop && go test",
 	`curl -H "Authorization: Bearer $(jq -r .key tenant.json)" http://127.0.0.1:8444/control/clock -d '{"advance": "2h"}'`:                                                                                                               "cmd/mcp-entra/internal/tenantcontrol/control_test.go: TestControl",
