@@ -114,7 +114,7 @@ func serve(ctx context.Context, c serverconfig.Production, shared *redisStores, 
 	if err != nil {
 		return err
 	}
-	defer seen.flush(log)
+	defer seen.flush(ctx, log)
 	s := documented.Surroundings{Log: log, StoreKeys: c.StoreKeys}
 	shared.addTo(&s)
 	seen.addTo(&s)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -139,9 +140,7 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			all := map[string]string{"TENANT_ID": "12345678-1234-1234-1234-123456789abc", "API_APP_ID": "87654321-4321-4321-4321-cba987654321"}
-			for name, value := range row.variables {
-				all[name] = value
-			}
+			maps.Copy(all, row.variables)
 			var stderr bytes.Buffer
 			code := run(context.Background(), nil, func(name string) (string, bool) { value, ok := all[name]; return value, ok }, &stderr)
 			if code != exitFailed || !strings.Contains(stderr.String(), row.want) || strings.Contains(stderr.String(), "s3cr3t") {

@@ -67,7 +67,7 @@ func startTelemetry(ctx context.Context, c serverconfig.Production, log *slog.Lo
 		err = w.startMetrics(ctx, c, instance)
 	}
 	if err != nil {
-		w.flush(log)
+		w.flush(ctx, log)
 		return nil, err
 	}
 	log.Info("telemetry", "traces", c.Telemetry.Traces, "metrics", c.Telemetry.Metrics, "prometheus", c.MetricsAddr != "")
@@ -122,9 +122,9 @@ func (w *watch) addTo(to *documented.Surroundings) {
 	}
 }
 
-// flush sends what has not been sent yet.
-func (w *watch) flush(log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout) // the server's own context has ended
+// flush sends what has not been sent yet, also after the context's end.
+func (w *watch) flush(ctx context.Context, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
 	var wait sync.WaitGroup
 	var traces, metrics error
