@@ -154,7 +154,7 @@ func TestTelemetryOfAStalledTry(t *testing.T) {
 func TestTelemetryOfSearches(t *testing.T) {
 	t.Parallel()
 	w, r := observedWorld(t, nil)
-	for _, name := range strings.FieldsSeq("a b c d e f") {
+	for name := range strings.FieldsSeq("a b c d e f") {
 		w.storage.Put("docs", "hidden/"+name+".txt", []byte("a needle"), "text/plain")
 	}
 	var wg sync.WaitGroup
