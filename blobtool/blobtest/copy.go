@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// Copies: the service reads the source itself, with a token for it in the request. Azure's limits
-// on a source, in bytes:
+// Copies: the service reads the source itself, with a token for it in the request. These are
+// Azure's limits on a source, in bytes.
 const (
 	maxCopy        = 256 << 20 // Copy Blob From URL
 	maxPutFromURL  = 5000 << 20

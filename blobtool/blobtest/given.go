@@ -64,7 +64,8 @@ const maxMetadata = 8 << 10
 var metadataName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // givenMetadata returns the request's metadata, nil if there are none. Values are ASCII; whether
-// Azure takes others is unknown.
+// Azure takes others is unknown. Names are in lower case, because net/http does not keep their
+// spelling; Azure does.
 func (x *exchange) givenMetadata() (map[string]string, *refusal) {
 	var metadata map[string]string
 	size := 0
@@ -83,7 +84,7 @@ func (x *exchange) givenMetadata() (map[string]string, *refusal) {
 		if metadata == nil {
 			metadata = map[string]string{}
 		}
-		metadata[x.spelled(name)] = values[0]
+		metadata[strings.ToLower(name)] = values[0]
 	}
 	if size > maxMetadata {
 		return nil, &refusal{http.StatusBadRequest, "MetadataTooLarge", "The size of the specified metadata exceeds the maximum size permitted."}
@@ -91,10 +92,8 @@ func (x *exchange) givenMetadata() (map[string]string, *refusal) {
 	return metadata, nil
 }
 
-// Limits on tags.
-const (
-	maxTags = 10
-)
+// maxTags is the maximum number of tags of a blob.
+const maxTags = 10
 
 var (
 	tagKey   = regexp.MustCompile(`^[a-zA-Z0-9 +\-.:=_/]{1,128}$`)

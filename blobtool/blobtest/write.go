@@ -2,6 +2,7 @@ package blobtest
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -91,10 +92,9 @@ func (x *exchange) overwrite(t *target, kind blobKind) *refusal {
 	if r := x.immutable(t, toOverwrite); r != nil {
 		return r
 	}
-	for _, b := range t.h.previous {
-		if b.kind != kind { // that it fails is documented; the code is unknown
-			return invalidBlobType
-		}
+	otherType := func(b *storedBlob) bool { return b.version != "" && b.kind != kind }
+	if slices.ContainsFunc(t.h.previous, otherType) || t.b != nil && otherType(t.b) { // the code is unknown
+		return invalidBlobType
 	}
 	return x.placeable(t)
 }
