@@ -206,11 +206,12 @@ func (x *exchange) leaseSeconds(name string, least, most time.Duration) (time.Du
 }
 
 func (t *target) acquire(proposed string, duration time.Duration) *refusal {
-	switch state := t.h.lease.state(t.now); {
-	case state == "leased" && strings.EqualFold(proposed, t.h.lease.id): // again, by its owner
-	case state == "leased":
+	l := t.h.lease
+	switch {
+	case !l.locked(t.now):
+	case !strings.EqualFold(proposed, l.id):
 		return leaseConflict("LeaseAlreadyPresent", "There is already a lease present.")
-	case state == "breaking":
+	case l.state(t.now) == "breaking":
 		return leaseConflict("LeaseIsBreakingAndCannotBeAcquired", "There is already a breaking lease, and it cannot be acquired until the lease is broken.")
 	}
 	if proposed == "" {
@@ -226,9 +227,9 @@ func (t *target) useLease(action, id, proposed string) *refusal {
 	l := t.h.lease
 	state := l.state(t.now)
 	switch {
-	case l == nil:
+	case l == nil && action == "change":
 		return leaseConflict("LeaseNotPresentWithLeaseOperation", "There is currently no lease on the blob.")
-	case !strings.EqualFold(id, l.id) && (action != "change" || !strings.EqualFold(proposed, l.id)):
+	case l == nil, !strings.EqualFold(id, l.id) && (action != "change" || !strings.EqualFold(proposed, l.id)):
 		return leaseConflict("LeaseIdMismatchWithLeaseOperation", "The lease ID specified did not match the lease ID for the blob.")
 	case action == "release":
 		t.h.lease = nil

@@ -120,7 +120,7 @@ func TestLeaseLife(t *testing.T) {
 		}
 	}
 	_, err := a.RenewLease(ctx, nil)
-	w.refused("renew none", err, 409, bloberror.LeaseNotPresentWithLeaseOperation)
+	w.refused("renew none", err, 409, bloberror.LeaseIDMismatchWithLeaseOperation)
 	_, err = a.AcquireLease(ctx, 14, nil)
 	w.refused("too short", err, 400, bloberror.InvalidHeaderValue)
 	_, err = a.AcquireLease(ctx, 15, nil)
