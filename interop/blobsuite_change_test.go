@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
@@ -59,7 +58,7 @@ func (p *place) leasedWrites() map[string]func(a *blob.AccessConditions) error {
 }
 
 func leaseBlob(p *place) error {
-	client, err := lease.NewBlobClient(p.blobs.NewBlobClient("a"), &lease.BlobClientOptions{LeaseID: to.Ptr(leaseA)})
+	client, err := lease.NewBlobClient(p.blobs.NewBlobClient("a"), &lease.BlobClientOptions{LeaseID: new(leaseA)})
 	if err != nil {
 		return err
 	}
@@ -111,7 +110,7 @@ func leaseLife(p *place) error {
 	errs = append(errs, refusedWith("renew another's", err, 409, string(bloberror.LeaseIDMismatchWithLeaseOperation)))
 	_, err = of(leaseA).RenewLease(p.ctx, nil)
 	errs = append(errs, err)
-	_, err = of(leaseA).BreakLease(p.ctx, &lease.BlobBreakOptions{BreakPeriod: to.Ptr[int32](30)})
+	_, err = of(leaseA).BreakLease(p.ctx, &lease.BlobBreakOptions{BreakPeriod: new(int32(30))})
 	errs = append(errs, err)
 	h, err := p.blobs.NewBlobClient("a").GetProperties(p.ctx, nil)
 	if err != nil {
@@ -122,7 +121,7 @@ func leaseLife(p *place) error {
 	errs = append(errs, refusedWith("acquire another's breaking one", err, 409, string(bloberror.LeaseAlreadyPresent)))
 	_, err = of(leaseA).AcquireLease(p.ctx, 60, nil)
 	errs = append(errs, refusedWith("acquire a breaking one", err, 409, string(bloberror.LeaseIsBreakingAndCannotBeAcquired)))
-	_, err = of(leaseA).BreakLease(p.ctx, &lease.BlobBreakOptions{BreakPeriod: to.Ptr[int32](0)})
+	_, err = of(leaseA).BreakLease(p.ctx, &lease.BlobBreakOptions{BreakPeriod: new(int32(0))})
 	errs = append(errs, err)
 	_, err = p.write("a", "x", nil)
 	return errors.Join(append(errs, err)...)
@@ -137,13 +136,13 @@ func changeMetadata(p *place) error {
 		return err
 	}
 	a := p.blobs.NewBlobClient("a")
-	_, err = a.SetMetadata(p.ctx, map[string]*string{"k": to.Ptr("v")}, &blob.SetMetadataOptions{AccessConditions: conditions(string(first), "")})
+	_, err = a.SetMetadata(p.ctx, map[string]*string{"k": new("v")}, &blob.SetMetadataOptions{AccessConditions: conditions(string(first), "")})
 	errs := []error{err}
 	_, err = a.SetMetadata(p.ctx, nil, &blob.SetMetadataOptions{AccessConditions: conditions(string(first), "")})
 	errs = append(errs, refusedWith("the old ETag", err, 412, string(bloberror.ConditionNotMet)))
 	_, err = p.blobs.NewBlobClient("none").SetMetadata(p.ctx, nil, nil)
 	errs = append(errs, refusedWith("of nothing", err, 404, string(bloberror.BlobNotFound)))
-	_, err = a.SetHTTPHeaders(p.ctx, blob.HTTPHeaders{BlobContentType: to.Ptr("text/csv")}, nil)
+	_, err = a.SetHTTPHeaders(p.ctx, blob.HTTPHeaders{BlobContentType: new("text/csv")}, nil)
 	errs = append(errs, err)
 	h, err := a.GetProperties(p.ctx, nil)
 	if err != nil {
@@ -225,7 +224,7 @@ func deleteBlobs(p *place) error {
 	}
 	_, got, err := p.read(old, nil)
 	errs = append(errs, err, differs("the snapshot", string(got), "a\n"),
-		remove("a", &blob.DeleteOptions{DeleteSnapshots: to.Ptr(blob.DeleteSnapshotsOptionTypeOnly)}), p.holds("a", "new"), remove("a", nil),
+		remove("a", &blob.DeleteOptions{DeleteSnapshots: new(blob.DeleteSnapshotsOptionTypeOnly)}), p.holds("a", "new"), remove("a", nil),
 		p.stage("c", 1, "x"), remove("c", nil))
 	left, _, err := p.flat("", 10, azcontainer.ListBlobsInclude{UncommittedBlobs: true, Snapshots: true})
 	return errors.Join(append(errs, err, differs("left", namesOf(left), "b"))...)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
@@ -25,7 +24,7 @@ func undelete(p *place) error {
 		return err
 	}
 	var resp *http.Response
-	if _, err := a.Delete(policy.WithCaptureResponse(p.ctx, &resp), &blob.DeleteOptions{DeleteSnapshots: to.Ptr(blob.DeleteSnapshotsOptionTypeInclude)}); err != nil {
+	if _, err := a.Delete(policy.WithCaptureResponse(p.ctx, &resp), &blob.DeleteOptions{DeleteSnapshots: new(blob.DeleteSnapshotsOptionTypeInclude)}); err != nil {
 		return err
 	}
 	_, err := a.Undelete(p.ctx, nil)
@@ -46,7 +45,7 @@ func promote(p *place) error {
 		return errors.New("a write has no version ID")
 	}
 	if _, err := client.UploadBlobFromURL(p.ctx, client.URL()+"?versionid="+*first.VersionID, &blockblob.UploadBlobFromURLOptions{
-		CopySourceAuthorization: to.Ptr("Bearer " + string(p.user)),
+		CopySourceAuthorization: new("Bearer " + string(p.user)),
 	}); err != nil {
 		return err
 	}
@@ -60,8 +59,8 @@ func copyWithToken(p *place) error {
 	}
 	from := p.blobs.NewBlobClient("a").URL()
 	_, err := p.blobs.NewBlockBlobClient("b").UploadBlobFromURL(p.ctx, from, &blockblob.UploadBlobFromURLOptions{
-		CopySourceAuthorization: to.Ptr("Bearer " + string(p.user)), CopySourceBlobProperties: to.Ptr(false),
-		HTTPHeaders: &blob.HTTPHeaders{BlobContentType: to.Ptr("text/csv")},
+		CopySourceAuthorization: new("Bearer " + string(p.user)), CopySourceBlobProperties: new(false),
+		HTTPHeaders: &blob.HTTPHeaders{BlobContentType: new("text/csv")},
 	})
 	if err != nil {
 		return err
@@ -79,7 +78,7 @@ func stageWithToken(p *place) error {
 		return err
 	}
 	_, err := p.blobs.NewBlockBlobClient("b").StageBlockFromURL(p.ctx, stagedID(1), p.blobs.NewBlobClient("a").URL(), &blockblob.StageBlockFromURLOptions{
-		CopySourceAuthorization: to.Ptr("Bearer " + string(p.user)),
+		CopySourceAuthorization: new("Bearer " + string(p.user)),
 	})
 	if err != nil {
 		return err
@@ -93,7 +92,7 @@ func refuseSource(p *place) error {
 		return err
 	}
 	_, err := p.blobs.NewBlobClient("b").CopyFromURL(p.ctx, p.blobs.NewBlobClient("a").URL(), &blob.CopyFromURLOptions{
-		CopySourceAuthorization: to.Ptr("Bearer " + string(p.stranger)),
+		CopySourceAuthorization: new("Bearer " + string(p.stranger)),
 	})
 	return refusedWith("the stranger's token", err, 403, string(bloberror.CannotVerifyCopySource))
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/appendblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
@@ -38,10 +37,10 @@ func (p *place) write(name, text string, o *blockblob.UploadOptions) (azcore.ETa
 func conditions(match, noneMatch string) *blob.AccessConditions {
 	m := &blob.ModifiedAccessConditions{}
 	if match != "" {
-		m.IfMatch = to.Ptr(azcore.ETag(match))
+		m.IfMatch = new(azcore.ETag(match))
 	}
 	if noneMatch != "" {
-		m.IfNoneMatch = to.Ptr(azcore.ETag(noneMatch))
+		m.IfNoneMatch = new(azcore.ETag(noneMatch))
 	}
 	return &blob.AccessConditions{ModifiedAccessConditions: m}
 }
@@ -63,8 +62,8 @@ func (p *place) etag(name string) (azcore.ETag, error) {
 func writeBlob(p *place) error {
 	sum := md5.Sum([]byte("abc"))
 	_, err := p.write("a", "abc", &blockblob.UploadOptions{
-		HTTPHeaders: &blob.HTTPHeaders{BlobContentType: to.Ptr("text/plain"), BlobContentLanguage: to.Ptr("en"), BlobCacheControl: to.Ptr("no-store")},
-		Metadata:    map[string]*string{"author": to.Ptr("alice")}, Tags: map[string]string{"k": "v"},
+		HTTPHeaders: &blob.HTTPHeaders{BlobContentType: new("text/plain"), BlobContentLanguage: new("en"), BlobCacheControl: new("no-store")},
+		Metadata:    map[string]*string{"author": new("alice")}, Tags: map[string]string{"k": "v"},
 		TransactionalValidation: blob.TransferValidationTypeComputeCRC64(),
 	})
 	if err != nil {
