@@ -34,7 +34,7 @@ const (
 // container, and an empty container the whole account. It takes effect at
 // once; in Azure it can take 10 minutes.
 //
-// A Reader may see how many index tags a blob has, but not the tags: they require
+// A Reader may see how many index tags a blob has (but see [Options.HidesTagCount]), not the tags: they require
 // the actions tags/read and filter/action of Microsoft.Storage. Of the built-in roles,
 // only Storage Blob Data Owner has them (see [Server.GrantOwner]). A Reader's request
 // with a condition on tags (x-ms-if-tags) is rejected. Listing the containers requires
@@ -112,6 +112,12 @@ func (s *Server) allowed(objectID string, n need) bool {
 			strings.HasPrefix(n.prefix, g.prefix) &&
 			g.role >= n.role
 	})
+}
+
+// countsTags reports whether the caller sees how many tags a blob of that name, or of those that
+// begin with it, has.
+func (x *exchange) countsTags(name string) bool {
+	return !x.opts.HidesTagCount || x.allowed(x.caller, need{x.container, name, owner})
 }
 
 // A tokenVerifier identifies the caller as Azure Storage does.

@@ -137,6 +137,7 @@ func (x *exchange) listBlobs() {
 		ServiceEndpoint: x.URL() + "/", ContainerName: x.container,
 		Prefix: q.Get("prefix"), Marker: q.Get("marker"), MaxResults: q.Get("maxresults"), Delimiter: q.Get("delimiter"),
 	}
+	in.tagCount = x.countsTags(q.Get("prefix"))
 	page.fill(x.Server, c, in, from, limit)
 	x.writeXML(page)
 }

@@ -113,7 +113,7 @@ func newListedBlob(name string, r row, in included, o Options) *listedBlob {
 			ResourceType: o.resourceType(r.storedBlob),
 			Length:       r.size, Type: r.contentType(), Encoding: r.ContentEncoding, Language: r.ContentLanguage,
 			MD5: base64MD5(r.MD5), CacheControl: r.CacheControl, Disposition: r.ContentDisposition,
-			BlobType: r.kind.String(), ServerEncrypted: true, TagCount: len(r.Tags),
+			BlobType: r.kind.String(), ServerEncrypted: true,
 		},
 	}
 	p := &l.Properties
@@ -125,6 +125,9 @@ func newListedBlob(name string, r row, in included, o Options) *listedBlob {
 	if l.Deleted {
 		days := o.SoftDeleteDays - int(o.Now().Sub(r.deleted)/(24*time.Hour))
 		p.Deleted, p.RemainingDays = httpTime(r.deleted), &days
+	}
+	if in.tagCount {
+		p.TagCount = len(r.Tags)
 	}
 	if in.policies && !r.immutableUntil.IsZero() {
 		p.ImmutableUntil, p.ImmutableMode = httpTime(r.immutableUntil), "unlocked"
@@ -202,6 +205,7 @@ func (x *exchange) writeXML(v any) {
 type included struct {
 	snapshots, versions, deleted, deletedWithVersions, metadata, tags, uncommitted, policies, holds, copies bool
 	onlyDeleted                                                                                             bool // of showonly
+	tagCount                                                                                                bool // the caller sees it
 }
 
 // parseInclude parses the parameter. It rejects values that Azure does not support.

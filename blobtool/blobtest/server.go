@@ -45,6 +45,10 @@ type Options struct {
 	// overwritten content is kept as a deleted snapshot.
 	SoftDeleteDays int
 
+	// HidesTagCount leaves the number of tags out of what a caller sees who may not read them.
+	// Whether Azure does so is unknown: a client should be tried both ways.
+	HidesTagCount bool
+
 	// HierarchicalNamespace makes the account a Data Lake Storage Gen2 account. Directories are
 	// entries without content, created with the first blob in them or by [Server.AddDirectory]. A
 	// flat listing shows them as blobs with the ResourceType directory and, if requested, the
