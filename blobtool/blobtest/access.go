@@ -16,8 +16,17 @@ type grant struct {
 	objectID  string
 	container string // empty: every container of the account
 	prefix    string
-	owner     bool // may see tags
+	role      role
 }
+
+// A role is one of Azure's built-in roles, each of which may do all that those before it may.
+type role int
+
+const (
+	reader      role = iota + 1
+	contributor      // and write and delete
+	owner            // and see and set tags, and delete versions
+)
 
 // Grant gives the user, application or managed identity with that object ID (the
 // oid of its tokens) the role Storage Blob Data Reader on the blobs of the
@@ -25,20 +34,27 @@ type grant struct {
 // container, and an empty container the whole account. It takes effect at
 // once; in Azure it can take 10 minutes.
 //
-// A Reader may see how many index tags a blob has, but not the tags: they require
+// A Reader may see how many index tags a blob has (but see [Options.HidesTagCount]), not the tags: they require
 // the actions tags/read and filter/action of Microsoft.Storage. Of the built-in roles,
 // only Storage Blob Data Owner has them (see [Server.GrantOwner]). A Reader's request
 // with a condition on tags (x-ms-if-tags) is rejected. Listing the containers requires
 // a role on the whole account.
 func (s *Server) Grant(objectID, container, prefix string) {
-	s.grant(grant{objectID, container, prefix, false})
+	s.grant(grant{objectID, container, prefix, reader})
 }
 
-// GrantOwner grants the role Storage Blob Data Owner. Unlike [Server.Grant], this role can also
-// read blobs' tags, and find blobs by tags in the account or in a container if it covers all of
-// it.
+// GrantContributor grants the role Storage Blob Data Contributor: it may also write, append to,
+// copy onto, lease, snapshot, delete and undelete blobs. It may neither read nor set tags, nor
+// delete versions.
+func (s *Server) GrantContributor(objectID, container, prefix string) {
+	s.grant(grant{objectID, container, prefix, contributor})
+}
+
+// GrantOwner grants the role Storage Blob Data Owner. Unlike [Server.GrantContributor], this role
+// can also read and set blobs' tags, also with x-ms-tags and x-ms-if-tags, delete versions, and find
+// blobs by tags in the account or in a container if it covers all of it.
 func (s *Server) GrantOwner(objectID, container, prefix string) {
-	s.grant(grant{objectID, container, prefix, true})
+	s.grant(grant{objectID, container, prefix, owner})
 }
 
 func (s *Server) grant(g grant) {
@@ -58,7 +74,7 @@ func (s *Server) Revoke(objectID string) {
 // or, if container is empty, on all containers.
 type need struct {
 	container, prefix string
-	owner             bool
+	role              role
 }
 
 // need returns the role that this request requires.
@@ -66,9 +82,24 @@ func (x *exchange) need() need {
 	if x.operation == OpListBlobs {
 		q := x.r.URL.Query()
 		in, _ := parseInclude(q.Get("include"))
-		return need{x.container, q.Get("prefix"), in.tags}
+		n := need{x.container, q.Get("prefix"), reader}
+		if in.tags {
+			n.role = owner
+		}
+		return n
 	}
-	return need{x.container, x.blob, x.operation.ofTags()}
+	n := need{x.container, x.blob, reader}
+	switch h := x.r.Header; {
+	case x.operation.ofTags():
+		n.role = owner
+	case x.operation.writes() && (h.Get("X-Ms-Tags") != "" || h.Get("X-Ms-If-Tags") != "" || x.copiesTags()):
+		n.role = owner
+	case x.operation == OpDeleteBlob && x.r.URL.Query().Has("versionid"):
+		n.role = owner
+	case x.operation.writes():
+		n.role = contributor
+	}
+	return n
 }
 
 // allowed reports whether one of the object's roles is sufficient.
@@ -79,8 +110,14 @@ func (s *Server) allowed(objectID string, n need) bool {
 		return strings.EqualFold(g.objectID, objectID) &&
 			(g.container == "" || g.container == n.container) &&
 			strings.HasPrefix(n.prefix, g.prefix) &&
-			(g.owner || !n.owner)
+			g.role >= n.role
 	})
+}
+
+// countsTags reports whether the caller sees how many tags a blob of that name, or of those that
+// begin with it, has.
+func (x *exchange) countsTags(name string) bool {
+	return !x.opts.HidesTagCount || x.allowed(x.caller, need{x.container, name, owner})
 }
 
 // A tokenVerifier identifies the caller as Azure Storage does.
@@ -124,7 +161,12 @@ var errNoToken = errors.New("no bearer token")
 
 // caller returns the caller's object ID, errNoToken, or a detailError.
 func (v *tokenVerifier) caller(r *http.Request) (string, error) {
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return v.callerOf(r.Header.Get("Authorization"))
+}
+
+// callerOf is caller for the value of a header.
+func (v *tokenVerifier) callerOf(authorization string) (string, error) {
+	scheme, token, ok := strings.Cut(authorization, " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return "", errNoToken
 	}

@@ -23,13 +23,14 @@ var commonHeaders = []string{
 type acceptance struct {
 	parameters []string
 	headers    []string
+	metadata   bool // x-ms-meta-NAME
 }
 
 var accepted = map[Operation]acceptance{
 	OpListContainers:           {parameters: []string{"prefix", "marker", "maxresults", "include"}},
 	OpFindBlobsByTags:          {parameters: []string{"where", "marker", "maxresults"}},
 	OpFindBlobsByTagsContainer: {parameters: []string{"where", "marker", "maxresults"}},
-	OpListBlobs:                {parameters: []string{"prefix", "delimiter", "marker", "maxresults", "include"}},
+	OpListBlobs:                {parameters: []string{"prefix", "delimiter", "marker", "maxresults", "include", "showonly"}},
 	OpGetContainerProperties:   {headers: []string{"X-Ms-Lease-Id"}},
 	OpGetBlob: {
 		parameters: []string{"snapshot", "versionid"},
@@ -41,9 +42,33 @@ var accepted = map[Operation]acceptance{
 	},
 	OpGetBlobTags: {
 		parameters: []string{"snapshot", "versionid"},
-		headers:    []string{"X-Ms-Lease-Id", "X-Ms-If-Tags"},
+		headers:    append([]string{"X-Ms-Lease-Id"}, tagsConditions.headers()...),
 	},
+	OpGetBlockList: {parameters: []string{"snapshot", "versionid", "blocklisttype"}, headers: []string{"X-Ms-Lease-Id", "X-Ms-If-Tags"}},
+
+	OpPutBlob: {headers: slices.Concat(creating, blobHeaders, []string{crc64Checksum}), metadata: true},
+	OpPutBlobFromURL: {metadata: true, headers: slices.Concat(creating, blobHeaders, sourceHeaders,
+		[]string{"X-Ms-Source-If-Tags", "X-Ms-Copy-Source-Blob-Properties", "X-Ms-Copy-Source-Tag-Option"})},
+	OpCopyBlobFromURL: {metadata: true, headers: slices.Concat(creating, sourceHeaders, []string{"X-Ms-Requires-Sync", "X-Ms-Copy-Source-Tag-Option"})},
+	OpPutBlock:        {parameters: []string{"blockid"}, headers: []string{"X-Ms-Lease-Id", crc64Checksum}},
+	OpPutBlockFromURL: {parameters: []string{"blockid"},
+		headers: append([]string{"X-Ms-Lease-Id", "X-Ms-Source-Range", "X-Ms-Source-Content-Crc64"}, sourceHeaders...)},
+	OpPutBlockList:      {headers: slices.Concat(creating, blobHeaders, []string{crc64Checksum}), metadata: true},
+	OpAppendBlock:       {headers: append([]string{crc64Checksum, "X-Ms-Blob-Condition-Maxsize", "X-Ms-Blob-Condition-Appendpos"}, changing...)},
+	OpSetBlobMetadata:   {headers: changing, metadata: true},
+	OpSetBlobProperties: {headers: slices.Concat(changing, blobHeaders)},
+	OpSetBlobTags:       {parameters: []string{"versionid"}, headers: append([]string{"X-Ms-Lease-Id", crc64Checksum}, tagsConditions.headers()...)},
+	OpSnapshotBlob:      {headers: changing, metadata: true},
+	OpLeaseBlob:         {headers: append([]string{"X-Ms-Lease-Action", "X-Ms-Lease-Duration", "X-Ms-Lease-Break-Period", "X-Ms-Proposed-Lease-Id"}, changing...)},
+	OpDeleteBlob:        {parameters: []string{"snapshot", "versionid"}, headers: append([]string{"X-Ms-Delete-Snapshots"}, changing...)},
+	OpUndeleteBlob:      {headers: []string{"X-Ms-Undelete-Source"}},
 }
+
+// The headers of requests that change a blob, and of those that make one.
+var (
+	changing = append([]string{"X-Ms-Lease-Id"}, conditionHeaders...)
+	creating = append([]string{"X-Ms-Blob-Type", "X-Ms-Tags", "X-Ms-Access-Tier"}, changing...)
+)
 
 // checkRequest rejects what the operation does not support or what can't be parsed. It reports
 // whether to continue.
@@ -97,6 +122,7 @@ func (x *exchange) checkHeaders() bool {
 	known := accepted[x.operation].headers
 	for name, values := range x.r.Header {
 		switch {
+		case accepted[x.operation].metadata && strings.HasPrefix(name, metadataPrefix): // checked with its value
 		case slices.Contains(known, name) || slices.Contains(commonHeaders, name):
 			if len(values) > 1 && name != "If-Match" && name != "If-None-Match" {
 				x.invalidHeader(name)
@@ -110,9 +136,11 @@ func (x *exchange) checkHeaders() bool {
 			return false
 		}
 	}
-	if x.opts.HierarchicalNamespace && x.r.Header.Get("X-Ms-If-Tags") != "" {
-		x.unsupportedHeader("X-Ms-If-Tags")
-		return false
+	for _, name := range []string{"X-Ms-If-Tags", "X-Ms-Tags", "X-Ms-Copy-Source-Tag-Option"} {
+		if x.opts.HierarchicalNamespace && x.r.Header.Get(name) != "" {
+			x.unsupportedHeader(name)
+			return false
+		}
 	}
 	return true
 }
@@ -209,7 +237,8 @@ var (
 
 // checkOperation rejects operations that are not supported, and reports whether to continue: 405
 // for operations that Azure has, 400 for others.
-func (x *exchange) checkOperation(ours bool) bool {
+func (x *exchange) checkOperation() bool {
+	ours := x.ours
 	q := x.r.URL.Query()
 	comps, restypes := blobComps, []string{"", "account"}
 	switch {

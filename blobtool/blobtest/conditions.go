@@ -2,7 +2,6 @@ package blobtest
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -16,9 +15,27 @@ import (
 // conditionHeaders are the headers that make an operation depend on the state of the blob.
 var conditionHeaders = []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "X-Ms-If-Tags"}
 
+// dateConditions are the headers of conditions with a date.
+var dateConditions = []string{
+	"If-Modified-Since", "If-Unmodified-Since", "X-Ms-Blob-If-Modified-Since", "X-Ms-Blob-If-Unmodified-Since",
+	"X-Ms-Source-If-Modified-Since", "X-Ms-Source-If-Unmodified-Since",
+}
+
+// hasMultiple reports whether a write has If-Match beside If-None-Match, or several ETags. That
+// Azure rejects the latter is a guess.
+func (x *exchange) hasMultiple() bool {
+	for _, s := range []conditionSet{plainConditions, tagsConditions, sourceConditions} {
+		match, none := x.r.Header.Values(s.prefix+"If-Match"), x.r.Header.Values(s.prefix+"If-None-Match")
+		if len(match)+len(none) > 1 || strings.Contains(strings.Join(append(match, none...), ""), ",") {
+			return true
+		}
+	}
+	return false
+}
+
 // checkConditions rejects conditions that can't be parsed, and reports whether to continue.
 func (x *exchange) checkConditions() bool {
-	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
+	for _, name := range dateConditions {
 		if values := x.r.Header.Values(name); len(values) > 0 {
 			if _, err := http.ParseTime(values[0]); err != nil || len(values) > 1 {
 				x.invalidHeader(name)
@@ -26,11 +43,17 @@ func (x *exchange) checkConditions() bool {
 			}
 		}
 	}
-	if v := x.r.Header.Get("X-Ms-If-Tags"); v != "" {
-		if _, err := parsePredicate(v); err != nil {
-			x.invalidHeader("X-Ms-If-Tags")
-			return false
+	for _, name := range []string{plainConditions.tags, sourceConditions.tags} {
+		if v := x.r.Header.Get(name); v != "" {
+			if _, err := parsePredicate(v); err != nil {
+				x.invalidHeader(name)
+				return false
+			}
 		}
+	}
+	if x.operation.writes() && x.hasMultiple() {
+		x.fail(http.StatusBadRequest, "MultipleConditionHeadersNotSupported", "Multiple condition headers are not supported.", "")
+		return false
 	}
 	if v := x.r.Header.Get("X-Ms-Lease-Id"); v != "" && !leaseID.MatchString(v) {
 		x.invalidHeader("X-Ms-Lease-Id")
@@ -98,21 +121,72 @@ func (x *exchange) tagsMatch(b *storedBlob) bool {
 
 // tagsForbidden reports whether the request has a condition on tags that the caller may not read.
 func (x *exchange) tagsForbidden() bool {
-	return x.r.Header.Get("X-Ms-If-Tags") != "" && !x.allowed(x.caller, need{x.container, x.blob, true})
+	return x.r.Header.Get("X-Ms-If-Tags") != "" && !x.allowed(x.caller, need{x.container, x.blob, owner})
 }
 
-// leaseMismatch evaluates x-ms-lease-id and reports whether it has responded. The server keeps no
-// lease IDs, so none ever matches.
+// leaseMismatch evaluates x-ms-lease-id of a read and reports whether it has responded.
 func (x *exchange) leaseMismatch(b *storedBlob) bool {
-	switch {
-	case x.r.Header.Get("X-Ms-Lease-Id") == "":
+	switch given := x.r.Header.Get("X-Ms-Lease-Id"); {
+	case given == "", b.leaseStatus() == "locked" && strings.EqualFold(given, b.leaseID):
 		return false
 	case b.leaseStatus() == "locked":
-		x.fail(http.StatusPreconditionFailed, "LeaseIdMismatchWithBlobOperation", "The lease ID specified did not match the lease ID for the blob.", "")
+		x.refuse(leaseMismatch)
 	default:
-		x.fail(http.StatusPreconditionFailed, "LeaseNotPresentWithBlobOperation", "There is currently no lease on the blob.", "")
+		x.refuse(leaseNotPresent)
 	}
 	return true
 }
 
-var leaseID = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+// A conditionSet are the headers of conditions on one blob: the target, the target of a request
+// about its tags, or the source of a copy.
+type conditionSet struct{ prefix, tags string }
+
+var (
+	plainConditions  = conditionSet{"", "X-Ms-If-Tags"}
+	tagsConditions   = conditionSet{"X-Ms-Blob-", "X-Ms-If-Tags"}
+	sourceConditions = conditionSet{"X-Ms-Source-", "X-Ms-Source-If-Tags"}
+)
+
+// headers returns the names of the set's headers.
+func (s conditionSet) headers() []string {
+	return []string{s.prefix + "If-Match", s.prefix + "If-None-Match", s.prefix + "If-Modified-Since", s.prefix + "If-Unmodified-Since", s.tags}
+}
+
+// unmetWrite evaluates the conditions of a write on a blob, nil if there is none. What Azure says
+// to a condition on dates or tags of no blob is unknown; here it is not met.
+func (x *exchange) unmetWrite(s conditionSet, b *storedBlob) *refusal {
+	h := x.r.Header
+	match, noneMatch, tags := h.Get(s.prefix+"If-Match"), h.Get(s.prefix+"If-None-Match"), h.Get(s.tags)
+	since, err := http.ParseTime(h.Get(s.prefix + "If-Modified-Since"))
+	until, err2 := http.ParseTime(h.Get(s.prefix + "If-Unmodified-Since"))
+	if b == nil {
+		if match != "" || tags != "" || err == nil || err2 == nil {
+			return conditionNotMet
+		}
+		return nil
+	}
+	modified := b.modified.Truncate(time.Second)
+	switch {
+	case noneMatch == "*" && s == plainConditions && !x.onExisting():
+		return blobExists
+	case match != "" && !matchesETag(match, b.etag),
+		noneMatch != "" && matchesETag(noneMatch, b.etag) && (noneMatch != "*" || x.operation != OpDeleteBlob),
+		err == nil && !modified.After(since), err2 == nil && modified.After(until):
+		return conditionNotMet
+	}
+	if holds, err := parsePredicate(tags); tags != "" && (err != nil || !holds(b.Tags)) {
+		return conditionNotMet
+	}
+	return nil
+}
+
+// onExisting reports whether the operation needs a blob that exists: If-None-Match: * then means
+// nothing that could be met. Azure ignores it on Delete Blob, as live tests of others show.
+func (x *exchange) onExisting() bool {
+	switch x.operation {
+	case OpPutBlob, OpPutBlobFromURL, OpCopyBlobFromURL, OpPutBlockList:
+		return false
+	default:
+		return true
+	}
+}

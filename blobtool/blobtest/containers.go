@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -72,6 +73,7 @@ func newListedContainer(name string, c *container, withMetadata bool) listedCont
 	p := &l.Properties
 	p.Modified, p.ETag = httpTime(c.modified), c.etag // with quotes, unlike for blobs
 	p.LeaseStatus, p.LeaseState, p.EncryptionScope = "unlocked", "available", "$account-encryption-key"
+	p.HasImmutabilityPolicy, p.HasLegalHold = c.retention > 0, c.held
 	if withMetadata {
 		metadata := listedMap(maps.Clone(c.metadata))
 		l.Metadata = &metadata
@@ -96,10 +98,11 @@ func (x *exchange) containerProperties() {
 	for name, value := range c.metadata {
 		h["x-ms-meta-"+name] = []string{value}
 	}
+	immutable, held := c.retention > 0, c.held
 	x.mu.Unlock()
 	h.Set("x-ms-lease-state", "available")
 	h.Set("x-ms-lease-status", "unlocked")
-	h.Set("x-ms-has-immutability-policy", "false")
-	h.Set("x-ms-has-legal-hold", "false")
+	h.Set("x-ms-has-immutability-policy", strconv.FormatBool(immutable))
+	h.Set("x-ms-has-legal-hold", strconv.FormatBool(held))
 	x.w.WriteHeader(http.StatusOK)
 }

@@ -15,8 +15,12 @@ type container struct {
 	modified time.Time
 	etag     string
 	metadata map[string]string
-	blobs    map[string]*history
-	sorted   []string // sorted names of blobs; nil if they must be sorted again
+
+	retention time.Duration // 0: no policy
+	held      bool
+
+	blobs  map[string]*history
+	sorted []string // sorted names of blobs; nil if they must be sorted again
 
 	generated []*storedSeries // not included in the fields above
 }
@@ -37,6 +41,21 @@ func (c *container) history(name string) *history {
 		c.blobs[name], c.sorted = h, nil
 	}
 	return h
+}
+
+// keep stores the history of a name after a change, unless nothing is left of it. An empty one
+// hides a generated blob that was deleted.
+func (c *container) keep(name string, h *history) {
+	_, known := c.blobs[name]
+	switch {
+	case h.empty() && findGenerated(c.generated, name) == nil:
+		if known {
+			delete(c.blobs, name)
+			c.sorted = nil
+		}
+	case !known:
+		c.blobs[name], c.sorted = h, nil
+	}
 }
 
 // AddContainer adds a container. If it exists, it does nothing.
@@ -64,7 +83,7 @@ func (s *Server) addContainer(name string) *container {
 }
 
 // Put stores a copy of data as a blob. It replaces a blob with the same name; the new blob has a
-// new ETag and none of the old properties. As in Azure, an empty content type means
+// new ETag and none of the old properties, and any lease ends. As in Azure, an empty content type means
 // application/octet-stream. It adds the container if it does not exist.
 func (s *Server) Put(container, blob string, data []byte, contentType string) {
 	sum := md5.Sum(data)
@@ -72,6 +91,18 @@ func (s *Server) Put(container, blob string, data []byte, contentType string) {
 		content:    bytes.NewReader(bytes.Clone(data)),
 		size:       int64(len(data)),
 		Properties: Properties{ContentType: contentType, MD5: sum[:]},
+	})
+}
+
+// PutFile is [Server.Put] for a file made through the Data Lake endpoint, which only Put Blob can
+// overwrite. It panics without [Options.HierarchicalNamespace].
+func (s *Server) PutFile(container, path string, data []byte, contentType string) {
+	if !s.opts.HierarchicalNamespace {
+		panic("blobtest: files take Options.HierarchicalNamespace")
+	}
+	s.put(container, path, &storedBlob{
+		content: bytesOf(bytes.Clone(data)), size: int64(len(data)), fromFiles: true,
+		Properties: Properties{ContentType: contentType},
 	})
 }
 
@@ -92,15 +123,19 @@ func (s *Server) Update(container, blob string, f func(*Properties)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.mustFind(container, blob)
-	b := *h.current
+	b := *h.present(s.opts.Now())
 	b.Properties = b.clone()
+	lease, kind := b.LeaseState, b.LeaseDuration
 	f(&b.Properties)
 	b.Properties = b.clone() // don't share memory with the caller
+	if b.LeaseState != lease || b.LeaseDuration != kind {
+		h.lease = leaseIn(b.LeaseState, b.LeaseDuration, s.opts.Now())
+	}
 	if !b.sameHeaders(h.current.Properties) {
 		b.etag, b.modified = s.nextETag(), s.opts.Now().UTC()
 	}
-	if s.opts.Versioning && !maps.Equal(b.Metadata, h.current.Metadata) {
-		s.replace(h, &b)
+	if !maps.Equal(b.Metadata, h.current.Metadata) {
+		s.amend(h, &b)
 		return
 	}
 	h.current = &b
@@ -120,7 +155,9 @@ func (s *Server) put(container, name string, b *storedBlob) {
 	if s.opts.HierarchicalNamespace {
 		s.addDirectories(c, name)
 	}
-	s.replace(c.history(name), b)
+	h := c.history(name)
+	h.lease = nil
+	s.replace(h, b)
 }
 
 // nextETag returns a new ETag that looks like Azure's.

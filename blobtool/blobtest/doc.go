@@ -1,5 +1,5 @@
 // Package blobtest is a Blob service in a box, for tests, examples and demos of
-// code that reads Azure Blob Storage: it is to azblob what
+// code that reads and writes Azure Blob Storage: it is to azblob what
 // [net/http/httptest] is to net/http.
 //
 // A [Server] serves one storage account over https on loopback, in memory:
@@ -17,23 +17,35 @@
 // Properties and Get Blob Tags, of blobs, versions and snapshots, with conditional
 // headers, including x-ms-if-tags; List Blobs (flat and by hierarchy: prefix,
 // delimiter, marker, maxresults, include); Find Blobs by Tags, in the account and in a
-// container; List Containers and Get Container Properties. Answers follow Microsoft's
-// REST reference (learn.microsoft.com/rest/api/storageservices). Errors have
-// Azure's codes, in XML and in x-ms-error-code, which is all that a HEAD has. Content is
-// added by Go calls, not over HTTP: [Server.Put], [Server.Update] for properties,
-// metadata, tags, tier and lease, [Server.Snapshot], [Server.Delete].
+// container; List Containers and Get Container Properties.
+//
+// And what changes blobs, with conditions, leases and hashes checked: Put Blob (block and append
+// blobs), Put Block, Put Block List, Get Block List, Append Block, Put Blob From URL, Put Block From
+// URL and Copy Blob From URL (from this account or one [Options.Beside] it, with a token for the
+// source), Set Blob Metadata, Set Blob Properties, Set Blob Tags, Snapshot Blob, Lease Blob, Delete
+// Blob and Undelete Blob. Blocks die a week after the last of them, leases and soft-deleted blobs in
+// their time, by [Options.Now].
+//
+// Answers follow Microsoft's REST reference (learn.microsoft.com/rest/api/storageservices). Errors
+// have Azure's codes, in XML and in x-ms-error-code, which is all that a HEAD has. Where nothing
+// says what Azure does, the stricter guess was taken, and a comment says "unknown". Names of metadata
+// that a request sets are in lower case, where Azure keeps their spelling.
+//
+// Content can also be added by Go calls, which no lease or policy stops: [Server.Put],
+// [Server.PutAppend], [Server.Append], [Server.Update] for properties, metadata, tags, tier and
+// another's lease, [Server.Snapshot], [Server.Delete]. An account can have versions, soft delete or a
+// hierarchical namespace (see [Options]), and immutable blobs: [Server.SetRetention],
+// [Server.SetLegalHold], [Server.SetImmutableUntil].
 //
 // Content need not be in memory: [Server.PutGenerated] serves any range of 5 TiB,
-// and [Server.PutSeries] lists and serves a million blobs, from functions. An
-// account can have versions, soft delete or a hierarchical namespace (see
-// [Options]).
+// and [Server.PutSeries] lists and serves a million blobs, from functions.
 //
 // # What it rejects
 //
 // Nothing in a request is silently ignored.
 //
-//   - Other operations of Azure, and all methods but GET and HEAD, answer 405
-//     UnsupportedHttpVerb; a comp or restype that Azure does not know answers 400
+//   - Other operations of Azure, such as those of page blobs and the asynchronous Copy Blob, answer
+//     405 UnsupportedHttpVerb; a comp or restype that Azure does not know answers 400
 //     InvalidQueryParameterValue.
 //   - A parameter or x-ms header that the operation does not support here, or If-Range,
 //     answers 400 UnsupportedQueryParameter, UnsupportedHeader or, for a condition,
@@ -48,9 +60,8 @@
 //     Entra's tokens. Without it a request counts as one of the newest version, where
 //     Azure would refuse it. The version does not change any answer.
 //
-// A request with x-ms-if-tags requires the right to read tags, and one with
-// x-ms-lease-id always fails with 412, because lease ids are not kept. The order in which Azure
-// checks all this is not documented.
+// A request with x-ms-if-tags requires the right to read tags. The order in which Azure checks all
+// this is not documented.
 //
 // # Authorization
 //
@@ -62,16 +73,17 @@
 //
 //	WWW-Authenticate: Bearer authorization_uri=https://login.microsoftonline.com/{tid}/oauth2/authorize resource_id=https://storage.azure.com
 //
-// And the token's object (oid) must have been given a role, Storage Blob Data
-// Reader with [Server.Grant] or, for tags, Owner with [Server.GrantOwner].
-// Otherwise the answer is 403 AuthorizationPermissionMismatch, whether or not the
-// blob exists.
+// And the token's object (oid) must have been given a role: Storage Blob Data Reader with
+// [Server.Grant], to write and delete Contributor with [Server.GrantContributor], for tags and to
+// delete versions Owner with [Server.GrantOwner]. Otherwise the answer is 403
+// AuthorizationPermissionMismatch, whether or not the blob exists.
 //
 // # Faults
 //
 // [Server.Fail] makes it throttle, reject, fail, wait, stall, trickle, or close the
 // connection in the middle of a body: for all requests, or for those of one
-// [Operation] or blob. [Server.Requests] and [Server.Count] show what was requested.
+// [Operation] or blob. With [Fault.Served] the request has been served when its answer is lost.
+// [Server.OnRequest] is the place for what others do between two requests. [Server.Requests] and [Server.Count] show what was requested.
 // Package entratest, a double of Entra ID, uses the same words for the same things.
 //
 // Content is in memory only, and is gone when the server closes.

@@ -9,7 +9,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
@@ -126,4 +128,69 @@ func ExampleServer_PutSeries() {
 	// Output:
 	// day-500/900.log 1024
 	// day-500/901.log 1024
+}
+
+// A write whose answer is lost has been done, and another's write can come before the next try.
+func ExampleServer_OnRequest() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	alice := tenant.AddUser("alice@contoso.com", "Alice")
+
+	srv := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
+	defer srv.Close()
+	srv.AddContainer("docs")
+	srv.GrantContributor(alice.ObjectID, "docs", "")
+	srv.Fail(blobtest.Fault{Operation: blobtest.OpPutBlob, Times: 1, Served: true, Drop: true})
+	srv.OnRequest(func(r blobtest.Request) {
+		if r.Operation == blobtest.OpPutBlob && srv.Count(r.Operation) == 2 {
+			srv.Put("docs", "a.txt", []byte("another's"), "text/plain")
+		}
+	})
+
+	client, err := azblob.NewClient(srv.URL(), userCredential{tenant, alice, tenant.AddClient("client")}, &azblob.ClientOptions{
+		ClientOptions: policy.ClientOptions{Transport: srv.HTTPClient(), Retry: policy.RetryOptions{RetryDelay: 1}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	only := azcore.ETag("*")
+	_, err = client.UploadBuffer(context.Background(), "docs", "a.txt", []byte("alice's"), &azblob.UploadBufferOptions{
+		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: &only}},
+	})
+	fmt.Println(bloberror.HasCode(err, bloberror.BlobAlreadyExists), srv.Count(blobtest.OpPutBlob))
+	// Output: true 2
+}
+
+// Blobs are copied from an account beside, with a token for the source.
+func ExampleOptions() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	alice := tenant.AddUser("alice@contoso.com", "Alice")
+	credential := userCredential{tenant, alice, tenant.AddClient("client")}
+
+	first := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Versioning: true})
+	defer first.Close()
+	second := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Beside: first})
+	defer second.Close()
+	first.AddContainer("docs")
+	first.GrantContributor(alice.ObjectID, "docs", "")
+	second.Put("archive", "old.txt", []byte("Hello"), "text/plain")
+	second.Grant(alice.ObjectID, "archive", "")
+
+	client, err := blockblob.NewClient(first.URL()+"/docs/new.txt", credential, &blockblob.ClientOptions{
+		ClientOptions: policy.ClientOptions{Transport: first.HTTPClient()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	token, err := credential.GetToken(context.Background(), policy.TokenRequestOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	authorization := "Bearer " + token.Token
+	_, err = client.UploadBlobFromURL(context.Background(), second.URL()+"/archive/old.txt", &blockblob.UploadBlobFromURLOptions{
+		CopySourceAuthorization: &authorization,
+	})
+	fmt.Println(err, len(first.Versions("docs", "new.txt")))
+	// Output: <nil> 1
 }

@@ -17,7 +17,9 @@ type exchange struct {
 	container string
 	blob      string
 	operation Operation
+	ours      bool   // the path is in this account
 	caller    string // object ID
+	entry     *Request
 }
 
 // commonHeaders sets the headers of every response.
@@ -58,6 +60,9 @@ func (x *exchange) findBlob() (b *storedBlob, current, ok bool) {
 	q := x.r.URL.Query()
 	x.mu.Lock()
 	h, runs := x.historyOf(c, x.blob), c.generated
+	if h != nil {
+		x.settle(h)
+	}
 	switch {
 	case h == nil:
 	case q.Has("versionid"):
@@ -65,7 +70,7 @@ func (x *exchange) findBlob() (b *storedBlob, current, ok bool) {
 	case q.Has("snapshot"):
 		b = h.snapshot(q.Get("snapshot"))
 	default:
-		b, current = h.current, true
+		b, current = h.present(x.opts.Now()), true
 	}
 	x.mu.Unlock()
 	if h == nil && !q.Has("versionid") && !q.Has("snapshot") {
@@ -84,6 +89,7 @@ func (x *exchange) fail(status int, code, message, detail string) {
 
 // failWith is fail for an error with more members.
 func (x *exchange) failWith(status int, body errorBody) {
+	drain(x.r)
 	body.Message += "\nRequestId:" + x.w.Header().Get("x-ms-request-id") + "\nTime:" + x.opts.Now().UTC().Format(time.RFC3339Nano)
 	writeError(x.w, x.r, status, body)
 }

@@ -2,6 +2,7 @@ package blobtest
 
 import (
 	"cmp"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -25,6 +26,12 @@ type Fault struct {
 	// Times is how many requests the fault affects. Defaults to all until it is cleared.
 	Times int
 
+	// Served lets the service serve the request first, and change what it changes; then the answer
+	// is lost: the connection closes with Drop, or Status is sent instead.
+	Served bool
+	// CutUpload closes the connection after that many bytes of the request's body.
+	CutUpload int64
+
 	// Delay is how long to wait before answering, on the real clock, unless the client gives up.
 	Delay time.Duration
 	// Drop closes the connection without an answer.
@@ -36,7 +43,8 @@ type Fault struct {
 	// Trickle is the pause before each KiB of the body.
 	Trickle time.Duration
 
-	// Status is the response's status. The request is not served, and its token is not checked.
+	// Status is the response's status. Unless Served, the request is not served, and its token is
+	// not checked.
 	// Defaults to 200 with a Body and to 429 with only RetryAfter.
 	Status int
 	// Code is Azure's error code, such as "ServerBusy", sent with Status.
@@ -52,7 +60,7 @@ type Fault struct {
 
 // Fail replaces the server's faults; without any, it works again. A request gets the first fault
 // that matches, and is recorded anyway. A zero Fault is ignored. It panics if a Fault has a Code
-// or a Challenge but no Status.
+// or a Challenge but no Status, or is Served with neither Drop nor a status.
 func (s *Server) Fail(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,9 +69,32 @@ func (s *Server) Fail(faults ...Fault) {
 		if f.status() == 0 && f.Code+f.Challenge != "" {
 			panic("blobtest: Fail: Fault.Code and Fault.Challenge need Fault.Status")
 		}
+		if f.Served && !f.Drop && f.status() == 0 {
+			panic("blobtest: Fail: Fault.Served needs Drop or Status: what becomes of the answer")
+		}
 		if f != (Fault{}) {
 			s.faults = append(s.faults, &f)
 		}
+	}
+}
+
+// OnRequest sets a function that is called with every request before anything else happens to it,
+// faults too; nil removes it. It is the place for what others do between two requests of a client:
+// it may call the server's methods, and may send requests of its own, for which it is called again.
+// It is called by many goroutines at once.
+func (s *Server) OnRequest(f func(Request)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onRequest = f
+}
+
+// announce calls the function of OnRequest.
+func (x *exchange) announce() {
+	x.mu.Lock()
+	f, entry := x.onRequest, *x.entry
+	x.mu.Unlock()
+	if f != nil {
+		f(entry)
 	}
 }
 
@@ -90,15 +121,23 @@ func (x *exchange) takeFault() (Fault, bool) {
 	return Fault{}, false
 }
 
-// strike applies the fault for this request, if there is one, and reports whether it answered the
-// request.
-func (x *exchange) strike() bool {
+// strike serves the request with the fault for it, if there is one.
+func (x *exchange) strike(serve func()) {
 	f, ok := x.takeFault()
 	if !ok {
-		return false
+		serve()
+		return
 	}
 	if f.Delay > 0 && !sleep(x.r, f.Delay) {
-		return true
+		return
+	}
+	if f.CutUpload > 0 {
+		x.r.Body = &cutBody{x.r.Body, f.CutUpload}
+	}
+	if w := x.w; f.Served {
+		x.w = lostAnswer{http.Header{}}
+		serve()
+		x.w = w
 	}
 	if f.Drop {
 		panic(http.ErrAbortHandler)
@@ -107,10 +146,34 @@ func (x *exchange) strike() bool {
 		x.w = &faultyWriter{ResponseWriter: x.w, r: x.r, fault: f}
 	}
 	if f.status() == 0 {
-		return false
+		serve()
+		return
 	}
+	drain(x.r)
 	f.respond(x.w, x.r)
-	return true
+}
+
+// A lostAnswer is an answer that nobody gets.
+type lostAnswer struct{ header http.Header }
+
+func (a lostAnswer) Header() http.Header         { return a.header }
+func (a lostAnswer) Write(p []byte) (int, error) { return len(p), nil }
+func (a lostAnswer) WriteHeader(int)             {}
+
+// A cutBody is a request's body that ends the connection after left bytes.
+type cutBody struct {
+	io.ReadCloser
+	left int64
+}
+
+// Read reads what is left.
+func (b *cutBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		panic(http.ErrAbortHandler)
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
 }
 
 // status returns the status to send, or 0 to serve the request.

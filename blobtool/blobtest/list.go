@@ -10,19 +10,19 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxResults is the maximum number of entries in a page of a listing.
 const maxResults = 5000
 
-// knownIncludes are the supported values of include, and those that request what blobs here never
-// have.
+// knownIncludes are the supported values of include, and permissions, which blobs here never have.
 var knownIncludes = []string{"snapshots", "versions", "deleted", "deletedwithversions", "metadata", "tags",
 	"uncommittedblobs", "copy", "immutabilitypolicy", "legalhold", "permissions"}
 
 // rows returns the rows of a listing for a name: snapshots and versions, oldest
 // first, then the blob.
-func (h *history) rows(in included) []row {
+func (h *history) rows(in included, now time.Time) []row {
 	var rows []row
 	add := func(blobs []*storedBlob, want func(*storedBlob) bool) {
 		for _, b := range blobs {
@@ -30,6 +30,10 @@ func (h *history) rows(in included) []row {
 				rows = append(rows, row{storedBlob: b})
 			}
 		}
+	}
+	if in.onlyDeleted {
+		add(h.deleted, func(b *storedBlob) bool { return b.snapshot == "" })
+		return rows
 	}
 	all := func(*storedBlob) bool { return true }
 	if in.snapshots {
@@ -40,15 +44,22 @@ func (h *history) rows(in included) []row {
 	}
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.snapshot, b.snapshot) })
 	if in.versions {
+		versions := len(rows)
 		add(h.previous, all)
+		if in.deleted {
+			add(h.deleted, func(b *storedBlob) bool { return b.snapshot == "" && b.version != "" })
+		}
+		slices.SortFunc(rows[versions:], func(a, b row) int { return cmp.Compare(a.version, b.version) })
 	}
 	switch {
 	case h.current != nil:
-		rows = append(rows, row{storedBlob: h.current, current: h.current.version != ""})
+		rows = append(rows, row{storedBlob: h.present(now), current: h.current.version != ""})
+	case in.uncommitted && len(h.staged) > 0: // it has no ETag yet
+		rows = append(rows, row{storedBlob: &storedBlob{content: bytesOf(nil), created: h.stagedAt, modified: h.stagedAt}})
 	case in.deletedWithVersions && !in.versions && len(h.previous) > 0:
 		rows = append(rows, row{storedBlob: h.previous[len(h.previous)-1], versionsOnly: true})
 	case in.deleted:
-		add(h.deleted, func(b *storedBlob) bool { return b.snapshot == "" })
+		add(h.deleted, func(b *storedBlob) bool { return b.snapshot == "" && b.version == "" })
 	}
 	return rows
 }
@@ -104,6 +115,16 @@ func (x *exchange) listBlobs() {
 		x.invalidQuery()
 		return
 	}
+	switch only := q.Get("showonly"); {
+	case !q.Has("showonly"):
+	case only != "deleted" || !x.opts.HierarchicalNamespace: // what Azure does without a hierarchical namespace is unknown
+		x.invalidParameter("showonly")
+		return
+	default:
+		in.onlyDeleted = true
+	}
+	// With a hierarchical namespace, whether include=deleted lists deleted files is unknown.
+	in.deleted = in.deleted && !x.opts.HierarchicalNamespace
 	c, ok := x.findContainer()
 	if !ok {
 		return
@@ -116,6 +137,7 @@ func (x *exchange) listBlobs() {
 		ServiceEndpoint: x.URL() + "/", ContainerName: x.container,
 		Prefix: q.Get("prefix"), Marker: q.Get("marker"), MaxResults: q.Get("maxresults"), Delimiter: q.Get("delimiter"),
 	}
+	in.tagCount = x.countsTags(q.Get("prefix"))
 	page.fill(x.Server, c, in, from, limit)
 	x.writeXML(page)
 }
@@ -197,7 +219,8 @@ func (s *Server) rowsOf(c *container, name string, in included) []row {
 	h, runs := c.blobs[name], c.generated
 	if h != nil {
 		defer s.mu.Unlock()
-		return h.rows(in)
+		s.settle(h)
+		return h.rows(in, s.opts.Now())
 	}
 	s.mu.Unlock()
 	if b := findGenerated(runs, name); b != nil {

@@ -43,6 +43,7 @@ type listedBlob struct {
 	Version    string `xml:"VersionId,omitempty"`
 	Current    bool   `xml:"IsCurrentVersion,omitempty"`
 	Deleted    bool   `xml:",omitempty"`
+	DeletionID string `xml:"DeletionId,omitempty"`
 	Properties listedProperties
 	Metadata   *listedMap  `xml:",omitempty"`
 	Tags       *listedTags `xml:",omitempty"`
@@ -75,6 +76,12 @@ type listedProperties struct {
 	TagCount          int    `xml:",omitempty"`
 	Deleted           string `xml:"DeletedTime,omitempty"`
 	RemainingDays     *int   `xml:"RemainingRetentionDays"`
+	ImmutableUntil    string `xml:"ImmutabilityPolicyUntilDate,omitempty"`
+	ImmutableMode     string `xml:"ImmutabilityPolicyMode,omitempty"`
+	LegalHold         bool   `xml:",omitempty"`
+	CopyID            string `xml:"CopyId,omitempty"`
+	CopySource        string `xml:",omitempty"`
+	CopyStatus        string `xml:",omitempty"`
 }
 
 // newListedPrefix describes a virtual directory, or a real one, which is the first entry below its
@@ -99,14 +106,14 @@ func (r row) listedName(name string) string {
 func newListedBlob(name string, r row, in included, o Options) *listedBlob {
 	l := &listedBlob{
 		Name: encodeName(name), Snapshot: r.snapshot, Version: r.version,
-		Current: r.current, Deleted: !r.deleted.IsZero(), Only: r.versionsOnly,
+		Current: r.current, Deleted: !r.deleted.IsZero(), DeletionID: r.deletionID, Only: r.versionsOnly,
 		Properties: listedProperties{
 			Created: httpTime(r.created), Modified: httpTime(r.modified),
 			ETag:         strings.Trim(r.etag, `"`), // the real service has no quotes here
 			ResourceType: o.resourceType(r.storedBlob),
 			Length:       r.size, Type: r.contentType(), Encoding: r.ContentEncoding, Language: r.ContentLanguage,
 			MD5: base64MD5(r.MD5), CacheControl: r.CacheControl, Disposition: r.ContentDisposition,
-			BlobType: "BlockBlob", ServerEncrypted: true, TagCount: len(r.Tags),
+			BlobType: r.kind.String(), ServerEncrypted: true,
 		},
 	}
 	p := &l.Properties
@@ -118,6 +125,16 @@ func newListedBlob(name string, r row, in included, o Options) *listedBlob {
 	if l.Deleted {
 		days := o.SoftDeleteDays - int(o.Now().Sub(r.deleted)/(24*time.Hour))
 		p.Deleted, p.RemainingDays = httpTime(r.deleted), &days
+	}
+	if in.tagCount {
+		p.TagCount = len(r.Tags)
+	}
+	if in.policies && !r.immutableUntil.IsZero() {
+		p.ImmutableUntil, p.ImmutableMode = httpTime(r.immutableUntil), "unlocked"
+	}
+	p.LegalHold = in.holds && r.held
+	if in.copies && r.copyID != "" {
+		p.CopyID, p.CopySource, p.CopyStatus = r.copyID, r.copySource, "success"
 	}
 	if in.metadata {
 		l.Metadata = (*listedMap)(&r.Metadata)
@@ -186,7 +203,9 @@ func (x *exchange) writeXML(v any) {
 
 // included is what the include parameter of List Blobs adds to the current blobs.
 type included struct {
-	snapshots, versions, deleted, deletedWithVersions, metadata, tags bool
+	snapshots, versions, deleted, deletedWithVersions, metadata, tags, uncommitted, policies, holds, copies bool
+	onlyDeleted                                                                                             bool // of showonly
+	tagCount                                                                                                bool // the caller sees it
 }
 
 // parseInclude parses the parameter. It rejects values that Azure does not support.
@@ -212,6 +231,14 @@ func parseInclude(value string) (included, bool) {
 			in.metadata = true
 		case "tags":
 			in.tags = true
+		case "uncommittedblobs":
+			in.uncommitted = true
+		case "immutabilitypolicy":
+			in.policies = true
+		case "legalhold":
+			in.holds = true
+		case "copy":
+			in.copies = true
 		}
 	}
 	return in, true

@@ -2,6 +2,7 @@ package blobtest
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -37,7 +38,9 @@ type Properties struct {
 	RehydratePriority string
 
 	// LeaseState is "available" (the default), "leased", "expired", "breaking" or "broken".
-	// LeaseDuration is "infinite" or "fixed" if leased.
+	// LeaseDuration is "infinite" (the default) or "fixed" if leased: then the lease ends after 60
+	// seconds by the server's clock. A lease that [Server.Update] sets is another's: nobody knows
+	// its ID.
 	LeaseState    string
 	LeaseDuration string
 }
@@ -83,15 +86,28 @@ func orElse(s, otherwise string) string {
 // kept by soft delete. It is never changed, only replaced, so that readers see a consistent state.
 type storedBlob struct {
 	Properties
-	content   io.ReaderAt
-	size      int64
-	etag      string // with its quotes
-	created   time.Time
-	modified  time.Time
-	version   string // x-ms-version-id, empty without versioning
-	snapshot  string // its time; empty if it is not a snapshot
-	deleted   time.Time
+	content  io.ReaderAt
+	size     int64
+	kind     blobKind
+	blocks   []block // committed ones, if it was made of blocks
+	appended int     // blocks of an append blob
+	etag     string  // with its quotes
+	created  time.Time
+	modified time.Time
+	version  string // x-ms-version-id, empty without versioning
+	snapshot string // its time; empty if it is not a snapshot
+	leaseID  string // the ID that permits writes, as of when a client looked
+
+	deleted    time.Time // zero: not deleted
+	deletionID string    // of a deleted file in a hierarchical namespace
+
+	immutableUntil time.Time // zero: no policy
+	held           bool
+
+	copyID, copySource string // of Copy Blob From URL
+
 	directory bool // in a hierarchical namespace
+	fromFiles bool // made through the Data Lake endpoint
 }
 
 // headers sets the common headers of Get Blob and Get Blob Properties. current means that b is the
@@ -110,7 +126,7 @@ func (b *storedBlob) headers(h http.Header, current bool, resourceType string) {
 	set("Content-Type", b.contentType())
 	set("ETag", b.etag)
 	set("Last-Modified", httpTime(b.modified))
-	set("x-ms-blob-type", "BlockBlob")
+	set("x-ms-blob-type", b.kind.String())
 	set("x-ms-creation-time", httpTime(b.created))
 	set("x-ms-resource-type", resourceType)
 	set("x-ms-server-encrypted", "true")
@@ -122,6 +138,23 @@ func (b *storedBlob) headers(h http.Header, current bool, resourceType string) {
 	}
 	if b.snapshot == "" {
 		b.stateHeaders(set)
+	}
+	if b.kind == appendBlob {
+		set("x-ms-blob-committed-block-count", strconv.Itoa(b.appended))
+	}
+	if b.held {
+		set("x-ms-legal-hold", "true")
+	}
+	if !b.immutableUntil.IsZero() {
+		set("x-ms-immutability-policy-until-date", httpTime(b.immutableUntil))
+		set("x-ms-immutability-policy-mode", "unlocked")
+	}
+	if b.copyID != "" {
+		set("x-ms-copy-id", b.copyID)
+		set("x-ms-copy-source", b.copySource)
+		set("x-ms-copy-status", "success")
+		set("x-ms-copy-progress", fmt.Sprintf("%d/%d", b.size, b.size))
+		set("x-ms-copy-completion-time", httpTime(b.modified))
 	}
 	if b.version != "" {
 		set("x-ms-version-id", b.version)

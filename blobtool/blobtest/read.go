@@ -19,6 +19,11 @@ func (x *exchange) readBlob() {
 	if !ok || x.unmet(b) {
 		return
 	}
+	if len(b.Tags) > 0 && !x.countsTags(x.blob) {
+		hidden := *b
+		hidden.Tags = nil
+		b = &hidden
+	}
 	if x.r.Method == http.MethodHead {
 		b.headers(x.w.Header(), current, x.opts.resourceType(b))
 		x.w.Header().Set("Content-Length", strconv.FormatInt(b.size, 10))

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A Request is a request that the server received. Range is the only header it keeps, so that it
-// holds no token.
+// A Request is a request that the server received. It can be printed: its headers, and so the
+// tokens in them, are only in what [Request.Header] returns.
 type Request struct {
 	Time      time.Time // by the server's clock
 	Operation Operation // empty if it is not supported
@@ -18,7 +18,13 @@ type Request struct {
 	Range     string // x-ms-range, or else Range
 	Status    int    // 0 until it is answered
 	BytesSent int64  // of the body
+
+	header func() http.Header // a function, so that nothing prints it
 }
+
+// Header returns the first value of a header of the request, for a test to compare; it must not be
+// printed where it may be a token.
+func (r Request) Header(name string) string { return r.header().Get(name) }
 
 // Requests returns the last requests, oldest first, at most [Options.KeepRequests] of them. When a
 // client has its response, its request is complete here.
@@ -57,6 +63,7 @@ func (s *Server) record(w http.ResponseWriter, r *http.Request, operation Operat
 	}
 	entry := &Request{
 		Time: s.opts.Now(), Operation: operation, Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Range: rangeHeader(r),
+		header: func() http.Header { return r.Header },
 	}
 	s.requests = append(s.requests, entry)
 	s.counts[operation]++
@@ -94,56 +101,6 @@ func (w *recorder) Write(p []byte) (int, error) {
 	w.entry.BytesSent += int64(len(p))
 	w.server.mu.Unlock()
 	return w.ResponseWriter.Write(p)
-}
-
-// An Operation is a kind of request, by its name in Azure's REST reference. See [Fault.Operation]
-// and [Request.Operation].
-type Operation string
-
-// The supported operations.
-const (
-	OpListContainers           Operation = "List Containers"
-	OpFindBlobsByTags          Operation = "Find Blobs by Tags"
-	OpGetContainerProperties   Operation = "Get Container Properties"
-	OpListBlobs                Operation = "List Blobs"
-	OpFindBlobsByTagsContainer Operation = "Find Blobs by Tags in Container"
-	OpGetBlob                  Operation = "Get Blob"
-	OpGetBlobProperties        Operation = "Get Blob Properties"
-	OpGetBlobTags              Operation = "Get Blob Tags"
-)
-
-// operationOf returns a request's operation, or "" if it is not supported.
-func operationOf(r *http.Request, container, blob string) Operation {
-	q := r.URL.Query()
-	get, head, comp := r.Method == http.MethodGet, r.Method == http.MethodHead, q.Get("comp")
-	onContainer := q.Get("restype") == "container"
-	switch {
-	case !get && !head:
-	case container == "" && comp == "list" && get:
-		return OpListContainers
-	case container == "" && comp == "blobs" && get:
-		return OpFindBlobsByTags
-	case container == "":
-	case onContainer && blob == "" && comp == "list" && get:
-		return OpListBlobs
-	case onContainer && blob == "" && comp == "blobs" && get:
-		return OpFindBlobsByTagsContainer
-	case onContainer && blob == "" && comp == "":
-		return OpGetContainerProperties
-	case onContainer || blob == "":
-	case comp == "tags" && get:
-		return OpGetBlobTags
-	case comp == "" && get:
-		return OpGetBlob
-	case comp == "":
-		return OpGetBlobProperties
-	}
-	return ""
-}
-
-// ofTags reports whether the operation reads index tags.
-func (o Operation) ofTags() bool {
-	return o == OpFindBlobsByTags || o == OpFindBlobsByTagsContainer || o == OpGetBlobTags
 }
 
 // rangeHeader returns the requested range. x-ms-range takes precedence.

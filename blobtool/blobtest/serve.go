@@ -13,17 +13,21 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if ours {
 		operation = operationOf(r, name, blob)
 	}
-	x := &exchange{Server: s, w: s.record(w, r, operation), r: r, container: name, blob: blob, operation: operation}
+	recorded := s.record(w, r, operation)
+	x := &exchange{Server: s, w: recorded, entry: recorded.entry, r: r, container: name, blob: blob, operation: operation, ours: ours}
 	x.commonHeaders()
-	if x.strike() {
-		return
-	}
+	x.announce()
+	x.strike(x.serve)
+}
+
+// serve checks the request and answers it.
+func (x *exchange) serve() {
 	var err error
-	if x.caller, err = s.verifier.caller(r); err != nil {
+	if x.caller, err = x.verifier.caller(x.r); err != nil {
 		x.unauthenticated(err)
 		return
 	}
-	if x.checkVersion() && x.checkQuery() && x.checkOperation(ours) && x.checkNames() && x.checkRequest() {
+	if x.checkVersion() && x.checkQuery() && x.checkOperation() && x.checkNames() && x.checkRequest() {
 		x.route()
 	}
 }
@@ -46,18 +50,5 @@ func (x *exchange) route() {
 		x.forbidden()
 		return
 	}
-	switch x.operation {
-	case OpListContainers:
-		x.listContainers()
-	case OpFindBlobsByTags, OpFindBlobsByTagsContainer:
-		x.findByTags()
-	case OpGetContainerProperties:
-		x.containerProperties()
-	case OpListBlobs:
-		x.listBlobs()
-	case OpGetBlob, OpGetBlobProperties:
-		x.readBlob()
-	case OpGetBlobTags:
-		x.blobTags()
-	}
+	x.answer()
 }

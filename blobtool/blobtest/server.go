@@ -41,22 +41,33 @@ type Options struct {
 	Versioning bool
 
 	// SoftDeleteDays is the retention period of soft delete for blobs. If it is positive, deleted
-	// blobs are kept and listed with include=deleted. They are kept even after the period.
+	// blobs are kept for that long, listed with include=deleted, and brought back by Undelete Blob;
+	// overwritten content is kept as a deleted snapshot.
 	SoftDeleteDays int
+
+	// HidesTagCount leaves the number of tags out of what a caller sees who may not read them.
+	// Whether Azure does so is unknown: a client should be tried both ways.
+	HidesTagCount bool
 
 	// HierarchicalNamespace makes the account a Data Lake Storage Gen2 account. Directories are
 	// entries without content, created with the first blob in them or by [Server.AddDirectory]. A
 	// flat listing shows them as blobs with the ResourceType directory and, if requested, the
 	// metadata hdi_isfolder; a listing by hierarchy shows them as prefixes with properties; Get
 	// Blob of one is empty. There are no tags: comp=tags and comp=blobs get 400
-	// InvalidQueryParameterValue, x-ms-if-tags gets 400 UnsupportedHeader. As in Azure, it
-	// excludes Versioning.
+	// InvalidQueryParameterValue, x-ms-tags and x-ms-if-tags get 400 UnsupportedHeader. Files from
+	// [Server.PutFile] can be overwritten by Put Blob only. With SoftDeleteDays, deleted files are
+	// listed with showonly=deleted, each with its DeletionId, for x-ms-undelete-source. As in
+	// Azure, it excludes Versioning.
 	HierarchicalNamespace bool
 
 	// Account is the account's name as the first path segment of the URL,
 	// https://127.0.0.1:PORT/devstoreaccount1, as in the emulator. Defaults to none: the host
 	// identifies the account, as in Azure.
 	Account string
+
+	// Beside is a server with another account. The two share a certificate, so that one HTTP
+	// client trusts both, and blobs can be copied from one to the other. Defaults to none.
+	Beside *Server
 
 	// Addr is where the server listens: host and port. Defaults to 127.0.0.1:0, a
 	// free port.
@@ -75,13 +86,12 @@ type Options struct {
 // A Server is a storage account, served over HTTPS on loopback. All methods are safe for
 // concurrent use.
 type Server struct {
-	opts      Options
-	listener  net.Listener
-	http      *http.Server
-	running   sync.WaitGroup // the accept loop and the handlers
-	transport *http.Transport
-	certPEM   []byte
-	verifier  *tokenVerifier
+	opts     Options
+	listener net.Listener
+	http     *http.Server
+	running  sync.WaitGroup // the accept loop and the handlers
+	accounts *group
+	verifier *tokenVerifier
 
 	mu         sync.Mutex
 	closed     bool // no more handlers start
@@ -90,6 +100,7 @@ type Server struct {
 	requests   []*Request
 	counts     map[Operation]int
 	faults     []*Fault
+	onRequest  func(Request)
 	serial     uint64    // makes ETags and request IDs unique
 	lastID     time.Time // of a version or snapshot
 }
@@ -98,7 +109,7 @@ type Server struct {
 // required option is missing. Close it when done; in tests, [New] does that.
 func NewServer(opts *Options) *Server {
 	o := withDefaults(opts)
-	cert, certPEM, err := selfSigned()
+	accounts, err := groupOf(o.Beside)
 	if err != nil {
 		panic(fmt.Sprintf("blobtest: making a certificate: %v", err))
 	}
@@ -109,8 +120,7 @@ func NewServer(opts *Options) *Server {
 	s := &Server{
 		opts:       o,
 		listener:   l,
-		certPEM:    certPEM,
-		transport:  transportTrusting(certPEM),
+		accounts:   accounts,
 		verifier:   newTokenVerifier(o),
 		containers: map[string]*container{},
 		counts:     map[Operation]int{},
@@ -126,7 +136,8 @@ func NewServer(opts *Options) *Server {
 		ErrorLog:          log.New(io.Discard, "", 0), // faults break connections on purpose
 	}
 	// No ALPN: the real service only speaks HTTP/1.1.
-	tlsListener := tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	tlsListener := tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{accounts.cert}, MinVersion: tls.VersionTLS12})
+	accounts.add(s)
 	s.running.Go(func() {
 		if err := s.http.Serve(tlsListener); !errors.Is(err, http.ErrServerClosed) {
 			panic(fmt.Sprintf("blobtest: serving: %v", err))
@@ -210,11 +221,11 @@ func (s *Server) URL() string {
 
 // HTTPClient returns a client that trusts only this server's certificate. Each call returns a new
 // client that you may change; all share connections.
-func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.transport} }
+func (s *Server) HTTPClient() *http.Client { return &http.Client{Transport: s.accounts.transport} }
 
 // CertificatePEM returns the server's self-signed TLS certificate for localhost, 127.0.0.1 and
 // ::1. Write it to a file for SSL_CERT_FILE, or add it to a pool.
-func (s *Server) CertificatePEM() []byte { return append([]byte(nil), s.certPEM...) }
+func (s *Server) CertificatePEM() []byte { return append([]byte(nil), s.accounts.certPEM...) }
 
 // Close stops the server and waits for its goroutines to end. It aborts requests in progress.
 func (s *Server) Close() {
@@ -223,5 +234,6 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	_ = s.http.Close()
 	s.running.Wait()
-	s.transport.CloseIdleConnections()
+	s.accounts.remove(s)
+	s.accounts.transport.CloseIdleConnections()
 }

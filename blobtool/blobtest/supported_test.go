@@ -63,7 +63,6 @@ func TestUnservedOperations(t *testing.T) {
 	}{
 		"GET /docs/a?comp=metadata":                  {405, "UnsupportedHttpVerb"},
 		"HEAD /docs/a?comp=metadata":                 {405, "UnsupportedHttpVerb"},
-		"GET /docs/a?comp=blocklist":                 {405, "UnsupportedHttpVerb"},
 		"GET /docs/a?comp=pagelist":                  {405, "UnsupportedHttpVerb"},
 		"HEAD /docs/a?comp=tags":                     {405, "UnsupportedHttpVerb"},
 		"GET /docs?restype=container&comp=acl":       {405, "UnsupportedHttpVerb"},
@@ -72,7 +71,10 @@ func TestUnservedOperations(t *testing.T) {
 		"GET /?restype=service&comp=properties":      {405, "UnsupportedHttpVerb"},
 		"GET /?restype=service&comp=stats":           {405, "UnsupportedHttpVerb"},
 		"GET /?restype=account&comp=properties":      {405, "UnsupportedHttpVerb"},
-		"PUT /docs/a":                                {405, "UnsupportedHttpVerb"},
+		"PUT /docs/a":                                {403, "AuthorizationPermissionMismatch"},
+		"PUT /docs/a?comp=page":                      {405, "UnsupportedHttpVerb"},
+		"PUT /docs/a?comp=tier":                      {405, "UnsupportedHttpVerb"},
+		"POST /docs/a":                               {405, "UnsupportedHttpVerb"},
 		"PUT /docs/a?comp=nonsense":                  {405, "UnsupportedHttpVerb"},
 		"OPTIONS /docs/a":                            {405, "UnsupportedHttpVerb"},
 		"DELETE /docs?restype=container":             {405, "UnsupportedHttpVerb"},
@@ -105,7 +107,7 @@ func TestUnservedOperations(t *testing.T) {
 	}
 	// They are rejected after the token is checked and before the caller's role is.
 	srv.Revoke(alice)
-	check(t, "without a role", send(t, srv, http.MethodPut, "/docs/a"), 405, "UnsupportedHttpVerb")
+	check(t, "without a role", send(t, srv, http.MethodPut, "/docs/a?comp=page"), 405, "UnsupportedHttpVerb")
 	check(t, "without a token", get(t, srv, "/docs/a?comp=metadata", ""), 401, "NoAuthenticationInformation")
 }
 

@@ -13,6 +13,10 @@ func (x *exchange) blobTags() {
 	if !ok || x.unmet(b) {
 		return
 	}
+	if r := x.unmetWrite(tagsConditions, b); r != nil { // also for If-None-Match, where Azure's status is unknown
+		x.refuse(r)
+		return
+	}
 	x.writeXML(struct {
 		XMLName xml.Name `xml:"Tags"`
 		*listedTags

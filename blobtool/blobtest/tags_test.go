@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
@@ -119,6 +120,21 @@ func TestTagsTakeOwner(t *testing.T) {
 	items := listAll(t, docs, 10, container.ListBlobsInclude{Tags: true})
 	if i := slices.IndexFunc(items, func(b *container.BlobItem) bool { return b.BlobTags != nil && len(b.BlobTags.BlobTagSet) == 3 }); i != 2 {
 		t.Errorf("listed tags: got %d, want 2", i)
+	}
+}
+
+// With HidesTagCount, only those who may read tags see how many there are.
+func TestHidesTagCount(t *testing.T) {
+	t.Parallel()
+	w := newWriter(t, blobtest.Options{HidesTagCount: true})
+	_, err := w.as(carol).put("a", "", &blockblob.UploadOptions{Tags: map[string]string{"k": "v"}})
+	w.must("put", err)
+	for oid, want := range map[string]bool{alice: false, carol: true} {
+		user := w.as(oid)
+		items := listAll(t, user.Client, 10, container.ListBlobsInclude{})
+		if p := user.props("a"); (p.TagCount != nil) != want || (items[0].Properties.TagCount != nil) != want {
+			t.Errorf("%s: sees the count: %t and listed %t, want %t", oid, p.TagCount != nil, items[0].Properties.TagCount != nil, want)
+		}
 	}
 }
 
