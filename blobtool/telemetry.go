@@ -229,7 +229,8 @@ var errorKinds = []struct {
 	{ErrInvalidPath, "invalid_path"}, {ErrInvalidArgument, "invalid_argument"}, {ErrNotAllowed, "not_allowed"}, {ErrNoUser, "no_user"},
 	{ErrCredential, "credential"}, {ErrNotFound, "not_found"}, {ErrPermission, "permission"}, {ErrWrongAudience, "wrong_audience"},
 	{ErrThrottled, "throttled"}, {ErrUnavailable, "unavailable"}, {ErrChanged, "changed"}, {ErrDirectory, "directory"},
-	{ErrTooLarge, "too_large"}, {ErrUnsupported, "unsupported"},
+	{ErrTooLarge, "too_large"}, {ErrUnsupported, "unsupported"}, {ErrExists, "exists"}, {ErrLocked, "locked"},
+	{ErrNotConfirmed, "not_confirmed"}, {ErrUncertain, "uncertain"},
 }
 
 func kindName(err error) string {

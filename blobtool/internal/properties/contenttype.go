@@ -54,7 +54,7 @@ func (c ContentTypes) Check(contentType, name string) (string, error) {
 	if err != nil || !mediaType.MatchString(t) || formatted == "" || len(formatted) > 255 {
 		return "", fault.New(fault.ErrInvalidArgument, "content_type %s is not a media type; use one such as text/plain; charset=utf-8 or application/json", fault.Quote(contentType))
 	}
-	if err := c.allow(t, "content_type"); err != nil {
+	if err := c.mayWrite(t, name); err != nil {
 		return "", err
 	}
 	extension := strings.ToLower(path.Ext(name))
@@ -62,16 +62,37 @@ func (c ContentTypes) Check(contentType, name string) (string, error) {
 	if !known {
 		return formatted, nil
 	}
-	if active(meant[0]) || len(c.only) > 0 && t == unknownType {
-		if err := c.allow(meant[0], "the extension "+extension+", which stands for"); err != nil {
-			return "", err
-		}
-	}
 	plain := t == unknownType || t == "text/plain" && strings.HasPrefix(meant[0], "text/")
 	if t != unknownType && !plain && !slices.Contains(meant, t) {
 		return "", fault.New(fault.ErrInvalidArgument, "content_type %s contradicts the extension %s; use %s, or another name", fault.Quote(t), extension, strings.Join(meant, " or "))
 	}
 	return formatted, nil
+}
+
+// CheckKept judges the type that a blob of that name has already, which need not be well formed.
+func (c ContentTypes) CheckKept(contentType, name string) error {
+	t, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		t, _, _ = strings.Cut(strings.ToLower(contentType), ";")
+		t = strings.TrimSpace(t)
+	}
+	if t == "" {
+		t = unknownType
+	}
+	return c.mayWrite(t, name)
+}
+
+// mayWrite judges a type, and that for which the name's extension stands if the type says nothing
+// or is harmless.
+func (c ContentTypes) mayWrite(t, name string) error {
+	if err := c.allow(t, "content_type"); err != nil {
+		return err
+	}
+	extension := strings.ToLower(path.Ext(name))
+	if meant, known := extensions[extension]; known && (active(meant[0]) || len(c.only) > 0 && t == unknownType) {
+		return c.allow(meant[0], "the extension "+extension+", which stands for")
+	}
+	return nil
 }
 
 // allow returns why a type may not be written. An active type must be named in full.
