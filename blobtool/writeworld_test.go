@@ -98,29 +98,12 @@ func (w *world) content(t testing.TB, session *mcp.ClientSession, blob string) (
 
 func readText(t testing.TB, session *mcp.ClientSession, blob string) string {
 	t.Helper()
-	return toolOutput[struct {
+	return callFor[struct {
 		Text string `json:"text"`
 	}](t, session, "read_blob", args{"blob_path": blob}).Text
 }
 
 func statOf(t testing.TB, session *mcp.ClientSession, blob string) statOutput {
 	t.Helper()
-	return toolOutput[statOutput](t, session, "stat_blob", args{"blob_path": blob})
-}
-
-// toolOutput calls a tool that must succeed.
-func toolOutput[T any](t testing.TB, session *mcp.ClientSession, tool string, a args) (out T) {
-	t.Helper()
-	res, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: a})
-	if err != nil || res.IsError {
-		t.Fatalf("%s %v: %v, %+v", tool, a, err, res)
-	}
-	structured, err := json.Marshal(res.StructuredContent)
-	if err == nil {
-		err = json.Unmarshal(structured, &out)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return callFor[statOutput](t, session, "stat_blob", args{"blob_path": blob})
 }
