@@ -3,6 +3,7 @@ package blobtool_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -78,9 +79,7 @@ func TestWriteDeleteRefusals(t *testing.T) {
 			c.change(w)
 		}
 		a := args{"blob_path": "a.txt", "if_match": etag}
-		for k, v := range c.a {
-			a[k] = v
-		}
+		maps.Copy(a, c.a)
 		out := w.write(t, session, "delete_blob", a)
 		if out.Reason != c.reason || !strings.Contains(out.Message, c.says) || (out.Outcome == "unknown") != (c.reason == "uncertain") {
 			t.Errorf("%s: got %s, %q (%s); want the reason %q and %q", name, out.Outcome, out.Reason, out.Message, c.reason, c.says)
@@ -129,9 +128,7 @@ func TestWriteConfirm(t *testing.T) {
 			{"write_blob", c.overwrite, args{"text": "older"}}, {"edit_blob", c.edit, args{"old_text": "old", "new_text": "new"}}, {"delete_blob", c.deleted, nil},
 		} {
 			a := args{"blob_path": "a.txt", "if_match": etag}
-			for k, v := range step.a {
-				a[k] = v
-			}
+			maps.Copy(a, step.a)
 			out := w.write(t, session, step.tool, a)
 			if out.Reason != step.reason || strings.Contains(out.Message, "secret") {
 				t.Errorf("%s: %s: got %s, %q (%s); want the reason %q", name, step.tool, out.Outcome, out.Reason, out.Message, step.reason)

@@ -2,6 +2,7 @@ package blobtool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,7 +37,7 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 	resp, err := client.GetTags(ctx, nil)
 	if err != nil {
 		e := refusedWrite(ctx, at, err, now.etag, now)
-		if e.Kind == ErrPermission && !e.between {
+		if errors.Is(e, ErrPermission) && !e.between {
 			e.text = fmt.Sprintf("Blob %s has %d index tags, which an overwrite would lose: the signed-in user may not read them, so they can't be kept. Nothing was changed. "+
 				"Tags require the role Storage Blob Data Owner. If losing them is fine for the user, call again with drop_tags.", quote(at.Blob), now.tagCount)
 		}

@@ -63,8 +63,9 @@ func writeVerdict(at names.Location, code bloberror.Code, before azcore.ETag, no
 		return verdict{ErrUnavailable, "The content was damaged on its way to Azure Storage, which refused it. Nothing was changed. Call again."}, true
 	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts":
 		return verdict{ErrUnsupported, "The storage account does not support this. If it has a hierarchical namespace, it has no tags: call again without tags. Nothing was changed."}, true
+	default:
+		return verdict{}, false
 	}
-	return verdict{}, false
 }
 
 // conflictVerdict is for a condition that is not met.
