@@ -125,7 +125,8 @@ func fateOf(err error) fate {
 	}
 	switch status := response.StatusCode; {
 	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError && status != http.StatusNotImplemented:
-		return fate{pending: isOfAnother(response), again: true}
+		busy := status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+		return fate{pending: !busy || isOfAnother(response), again: true} // a failed server may still finish
 	case isOfAnother(response), status < http.StatusBadRequest:
 		return fate{pending: true}
 	case status == http.StatusNotFound, status == http.StatusConflict, status == http.StatusPreconditionFailed:

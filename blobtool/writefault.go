@@ -31,6 +31,8 @@ func refusedWrite(ctx context.Context, at names.Location, err error, before azco
 	}
 	if v, known := writeVerdict(at, bloberror.Code(e.Code), before, now); known {
 		e.Kind, e.text = v.kind, v.text
+	} else if now != nil {
+		e.text += " Nothing was changed by this call."
 	}
 	return e
 }

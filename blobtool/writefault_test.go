@@ -53,6 +53,7 @@ func TestWriteBlobFaults(t *testing.T) {
 		"408 after the commit":      {faults: []blobtest.Fault{put(blobtest.Fault{Served: true, Status: 408, Code: "RequestTimeout", Times: 1})}, create: "done new", replace: "done new", puts: 1},
 		"429, twice":                {faults: []blobtest.Fault{put(blobtest.Fault{Status: 429, Code: "TooManyRequests", Times: 2})}, create: "done new", replace: "done new", puts: 3},
 		"503 for good":              {faults: []blobtest.Fault{put(blobtest.Fault{Status: 503, Code: "ServerBusy"})}, create: "refused ", replace: "refused old", reason: "throttled", puts: 5},
+		"500 for good":              {faults: []blobtest.Fault{put(blobtest.Fault{Status: 500, Code: "InternalError"})}, create: "unknown ", replace: "unknown old", reason: "uncertain", puts: 5},
 		"503, wait long":            {faults: []blobtest.Fault{put(blobtest.Fault{Status: 503, Code: "ServerBusy", RetryAfter: time.Minute})}, create: "refused ", replace: "refused old", reason: "throttled", puts: 1},
 		"a proxy's 502, committed":  {faults: []blobtest.Fault{put(blobtest.Fault{Served: true, Status: 502, Body: "<html>", Times: 1})}, create: "done new", replace: "done new", puts: 1},
 		"cut for good":              {faults: []blobtest.Fault{put(blobtest.Fault{Drop: true})}, create: "unknown ", replace: "unknown old", reason: "uncertain", puts: 5},
@@ -146,10 +147,10 @@ func TestWriteBlobBlind(t *testing.T) {
 func TestWriteEditsOfTwo(t *testing.T) {
 	t.Parallel()
 	w := newWriteWorld(t, nil, nil)
-	const each = 40
+	const each = 50
 	w.storage.Put("docs", "a.txt", []byte("start\nend\n"), "text/plain")
-	faults := make([]blobtest.Fault, 0, 16)
-	for i := range 8 {
+	faults := make([]blobtest.Fault, 0, 20)
+	for i := range 10 {
 		faults = append(faults, blobtest.Fault{Operation: blobtest.OpPutBlob, Skip: 5 * i, Times: 1, Served: true, Drop: true},
 			blobtest.Fault{Operation: blobtest.OpPutBlob, Skip: 5*i + 2, Times: 1, Drop: true})
 	}
@@ -169,6 +170,9 @@ func TestWriteEditsOfTwo(t *testing.T) {
 	wait.Wait()
 	w.storage.Fail()
 	text := readText(t, w.connect(t, "alice"), "a.txt")
+	if n := strings.Count(text, "agent"); n < each/2 {
+		t.Errorf("%d of %d edits were made, want more", n, 2*each)
+	}
 	for i, list := range outcomes {
 		for n, outcome := range list {
 			count := strings.Count(text, fmt.Sprintf("agent %d, line %d\n", i, n))
