@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -53,27 +54,24 @@ const (
 	internalError = "internal"
 )
 
-// errorKinds are the kinds of [Error] as telemetry has them.
-var errorKinds = []struct {
-	kind error
-	name string
-}{
-	{ErrNoAssertion, "no_assertion"}, {ErrAssertionInvalid, "assertion_invalid"}, {ErrAssertionExpired, "assertion_expired"},
-	{ErrScopeNotAllowed, "scope_not_allowed"}, {ErrTenantNotAllowed, "tenant_not_allowed"}, {ErrAgentNotAllowed, "agent_not_allowed"},
-	{ErrClaimsInvalid, "claims_invalid"}, {ErrConsentRequired, "consent_required"}, {ErrInteractionRequired, "interaction_required"},
-	{ErrBlocked, "blocked"}, {ErrMisconfigured, "misconfigured"}, {ErrThrottled, "throttled"}, {ErrUnavailable, "unavailable"},
+// errorKinds are the kinds of [Error]. Telemetry has the names that the log has as reasons.
+var errorKinds = []error{
+	ErrNoAssertion, ErrAssertionInvalid, ErrAssertionExpired, ErrScopeNotAllowed, ErrTenantNotAllowed, ErrAgentNotAllowed,
+	ErrClaimsInvalid, ErrConsentRequired, ErrInteractionRequired, ErrBlocked, ErrMisconfigured, ErrThrottled, ErrUnavailable,
 }
 
 func kindName(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
-		for _, k := range errorKinds {
-			if errors.Is(e.Kind, k.kind) {
-				return k.name
+		for _, kind := range errorKinds {
+			if errors.Is(e.Kind, kind) {
+				return nameOfKind(kind)
 			}
 		}
 	}
 	return internalError
 }
+
+func nameOfKind(kind error) string { return strings.ReplaceAll(kind.Error(), " ", "_") }
 
 func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry {
 	t := &exchangerTelemetry{Telemetry: telemetry.New(o.TracerProvider, o.MeterProvider), now: now}
@@ -84,8 +82,8 @@ func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry
 	var kinds []exchangeKind
 	for _, name := range operations {
 		kinds = append(kinds, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, internalError})
-		for _, k := range errorKinds {
-			kinds = append(kinds, exchangeKind{name, outcomeError, k.name})
+		for _, kind := range errorKinds {
+			kinds = append(kinds, exchangeKind{name, outcomeError, nameOfKind(kind)})
 		}
 	}
 	byOperation := func(name string) []attribute.KeyValue {
