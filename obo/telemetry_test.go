@@ -196,7 +196,7 @@ func TestTelemetryOfFailures(t *testing.T) {
 		t.Fatal("got a token, want an error")
 	}
 	wantSeries(t, r, telemetry.Exchanges, exchangeFailed("consent_required"), 1)
-	wantSeries(t, r, telemetry.Exchanges, exchangeFailed("no_assertion"), 1)
+	wantSeries(t, r, telemetry.Exchanges, exchangeFailed("no_user_assertion"), 1)
 	wantSeries(t, r, telemetry.ExchangeDuration, "mcpentra.operation=exchange,mcpentra.outcome=error", 1)
 	if s := r.Named(telemetry.SpanExchange); len(s) != 1 || !s[0].Has(telemetry.ErrorType, "consent_required") || !s[0].Has(telemetry.Outcome, "error") {
 		t.Errorf("exchanges: %+v; want one with error.type consent_required", s)
