@@ -21,8 +21,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 )
 
-// WithMeterProvider measures messages, refusals, limits, sessions and streams, with
-// OpenTelemetry. Without this option nothing of OpenTelemetry is called. The packages that tools
+// WithMeterProvider reports messages, refusals, limits, sessions and streams to OpenTelemetry. Without this option nothing of OpenTelemetry is called. The packages that tools
 // use have providers of their own in their Options. [docs/telemetry.md] lists all names.
 //
 // [docs/telemetry.md]: https://github.com/mcpentra/mcp-entra-go/blob/main/docs/telemetry.md

@@ -89,7 +89,7 @@ func (s *redisStores) check(ctx context.Context, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	if err := s.client.Ping(ctx).Err(); err != nil {
-		log.WarnContext(ctx, "Redis does not answer; until it does, the replicas share nothing, and nobody can sign in through the server. "+
+		log.WarnContext(ctx, "Redis does not answer; until it does, the replicas share nothing, and sign-ins through the server fail. "+
 			"Check REDIS_URL, the network and Redis itself", "error", err)
 	}
 }

@@ -62,7 +62,7 @@ func TestProductionFaults(t *testing.T) {
 	}{
 		"Redis by http":           {withRedis("REDIS_URL", "http://:"+testSecret+"@redis"), "REDIS_URL", "rediss://"},
 		"Redis without a host":    {withRedis("REDIS_URL", "redis://"), "REDIS_URL", "has a host"},
-		"no keys":                 {withRedis("STORE_KEYS", ""), "STORE_KEYS", "stored encrypted only"},
+		"no keys":                 {withRedis("STORE_KEYS", ""), "STORE_KEYS", "must be encrypted"},
 		"bad keys":                {withRedis("STORE_KEYS", testSecret), "STORE_KEYS", "key 1 is not base64"},
 		"keys for nothing":        {with("STORE_KEYS", keyOf("a")), "STORE_KEYS", "REDIS_URL is not"},
 		"rates of nobody":         {with("SHARED_RATES", "on"), "SHARED_RATES", "REDIS_URL is not"},
