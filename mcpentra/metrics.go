@@ -65,7 +65,7 @@ func newObserver(c *config) *observer {
 	if !o.Measures() {
 		return o
 	}
-	var known []requestKey
+	known := []requestKey{{outcome: outcomeFailed, reason: "internal_error"}}
 	for _, method := range telemetry.Methods {
 		known = append(known, requestKey{method: method, outcome: outcomeOK})
 	}

@@ -119,7 +119,7 @@ func (t *exchangerTelemetry) observe(x *Exchanger) {
 		t.observeOpen("agent", func() bool { return slices.ContainsFunc(agents, (*circuit).isOpen) })
 	}
 	if s := x.storage; s != nil {
-		t.observeOpen("store", s.health.isFailing)
+		t.observeOpen("store", s.health.isPaused)
 		for result, count := range map[string]*atomic.Uint64{"hit": &s.hits, "miss": &s.misses, "error": &s.health.failures} {
 			t.ObserveTotal(telemetry.StoreLookups, func() int64 { return int64(count.Load()) }, telemetry.Result.String(result)) //nolint:gosec // it never gets so large
 		}

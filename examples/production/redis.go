@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
+	neturl "net/url"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -55,17 +55,19 @@ func openRedis(c serverconfig.Production) (*redisStores, *serverconfig.Fault) {
 
 // newClient returns a client of one Redis, or of the cluster if the URL names further nodes.
 func newClient(url string) (redis.UniversalClient, error) {
-	if strings.Contains(url, "addr=") {
+	if u, err := neturl.Parse(url); err == nil && u.Query().Has("addr") {
 		o, err := redis.ParseClusterURL(url)
 		if err != nil {
 			return nil, err
 		}
+		o.ContextTimeoutEnabled = true // a request that nobody waits for ends
 		return redis.NewClusterClient(o), nil
 	}
 	o, err := redis.ParseURL(url)
 	if err != nil {
 		return nil, err
 	}
+	o.ContextTimeoutEnabled = true
 	return redis.NewClient(o), nil
 }
 
