@@ -64,7 +64,7 @@ func (t *verifierTelemetry) observe(v *Verifier) {
 		t.Observe(telemetry.KeysAge, worst(func(s *keySource) float64 { return s.age().Seconds() })),
 		t.Observe(telemetry.KeysFailures, worst((*keySource).failed)))
 	if v.tokens != nil {
-		t.stops = append(t.stops, t.Observe(telemetry.TokenCacheSize, func() (float64, bool) { return float64(v.tokens.Len()), true }))
+		t.stops = append(t.stops, t.ObserveCount(telemetry.TokenCacheSize, v.tokens.Len))
 	}
 }
 

@@ -53,7 +53,7 @@ type Options struct {
 	// MeterProvider gets exchanges by outcome and kind of error, their duration, the use of
 	// the cache and of Store, whether requests to Entra or Store are paused, and when the
 	// certificate ends that signs the app's assertions. It keeps the exchanger in memory. Of
-	// several exchangers with the same provider, counts add up, and one is seen of the rest.
+	// several exchangers with the same provider, counts and sizes add up, and one is seen of the rest.
 	// Defaults to none.
 	MeterProvider metric.MeterProvider
 	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
