@@ -47,7 +47,7 @@ type Options struct {
 	TracerProvider trace.TracerProvider
 	// MeterProvider gets the age of the keys, their fetches by outcome, failures since the last
 	// success, and lookups in the token cache and its size. If several verifiers share the
-	// provider, lookups and fetches add up, and the rest is that of one of them. Defaults to none.
+	// provider, counts and sizes add up, and the rest is that of one of them. Defaults to none.
 	MeterProvider metric.MeterProvider
 	// AuthorityHost is the https URL of another cloud's authority, such as
 	// "https://login.microsoftonline.us". Defaults to the public cloud.

@@ -33,7 +33,7 @@ import (
 // [docs/telemetry.md]: https://github.com/mcpentra/mcp-entra-go/blob/main/docs/telemetry.md
 func WithTracerProvider(tracers trace.TracerProvider) Option {
 	return func(c *config) error {
-		if tracers == nil {
+		if telemetry.IsNil(tracers) {
 			return errors.New("WithTracerProvider: the provider is nil; pass one, or leave the option out")
 		}
 		c.tracers = tracers

@@ -53,8 +53,8 @@ type Options struct {
 	// MeterProvider gets exchanges by outcome and kind of error, their duration, the use of
 	// the cache and of Store, whether requests to Entra or Store are paused, and the end of
 	// the certificate that signs the app's assertions. It keeps the exchanger in memory. If
-	// several exchangers share the provider, counts add up, and the rest is that of one of
-	// them. Defaults to none.
+	// several exchangers share the provider, counts and sizes add up, and the rest is that of
+	// one of them. Defaults to none.
 	MeterProvider metric.MeterProvider
 	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
 	// Defaults to https://login.microsoftonline.com.

@@ -50,8 +50,6 @@ func (k exchangeKind) attributes() []attribute.KeyValue {
 const (
 	outcomeOK    = "ok"
 	outcomeError = "error"
-	// internalError is the kind of a panic.
-	internalError = "internal"
 )
 
 // errorKinds are the kinds of [Error]. Telemetry has the names that the log has as reasons.
@@ -68,7 +66,7 @@ func kindName(err error) string {
 			}
 		}
 	}
-	return internalError
+	return telemetry.Internal
 }
 
 func nameOfKind(kind error) string { return strings.ReplaceAll(kind.Error(), " ", "_") }
@@ -81,7 +79,7 @@ func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry
 	}
 	var kinds []exchangeKind
 	for _, name := range operations {
-		kinds = append(kinds, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, internalError})
+		kinds = append(kinds, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, telemetry.Internal})
 		for _, kind := range errorKinds {
 			kinds = append(kinds, exchangeKind{name, outcomeError, nameOfKind(kind)})
 		}
@@ -105,7 +103,7 @@ func (t *exchangerTelemetry) client(c *http.Client, name string) *http.Client {
 
 // observe reports the state of the exchanger whenever metrics are collected.
 func (t *exchangerTelemetry) observe(x *Exchanger) {
-	t.Observe(telemetry.ExchangeCacheSize, func() (float64, bool) { return float64(x.tokens.Len()), true })
+	t.ObserveCount(telemetry.ExchangeCacheSize, x.tokens.Len)
 	t.Observe(telemetry.AssertionEnds, func() (float64, bool) {
 		end, ok := x.sender.proofs.Expires()
 		return float64(end.Unix()), ok
@@ -174,7 +172,7 @@ type seenExchange struct {
 // begin begins an exchange's span: a child of the caller's that waits for it, or a root with a
 // link to that of the caller that has found the token due for renewal.
 func (t *exchangerTelemetry) begin(ctx context.Context, o *operation) (context.Context, *seenExchange) {
-	seen := &seenExchange{t: t, operation: o, outcome: outcomeError, errorKind: internalError}
+	seen := &seenExchange{t: t, operation: o, outcome: outcomeError, errorKind: telemetry.Internal}
 	load := cache.LoadOf(ctx)
 	if load.Renewal {
 		t.ahead.Add(ctx, o.name, 1)
