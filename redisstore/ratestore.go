@@ -45,14 +45,14 @@ func NewRateStore(client redis.UniversalClient, opts *Options) (*RateStore, erro
 
 // takeCalls keeps one number for a bucket: when it is full, in microseconds of Redis's clock. An
 // empty bucket is full after a whole fill; a value beyond that is of other limits, or of a clock
-// that was ahead.
+// that was ahead. What is no number is not ours: the bucket is full.
 //
 //	KEYS[1] the user; ARGV: how many calls, the microseconds in which one arrives, the burst
 var takeCalls = redis.NewScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local want, each, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local was = tonumber(redis.call('GET', KEYS[1]) or now)
+local was = tonumber(redis.call('GET', KEYS[1]) or now) or now
 local full = math.min(math.max(was, now), now + each * burst)
 local calls = burst - (full - now) / each
 local taken = math.min(want, math.floor(calls + 0.000001))

@@ -79,8 +79,11 @@ func TestRateStore(t *testing.T) {
 			t.Errorf("step %d: Take = %d, %v, %v; want %d, %v minutes", i, taken, wait, err, step.taken, step.minutes)
 		}
 	}
+	if err := client.Set(t.Context(), "mcp-entra-go:rate:bob", "another program's", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
 	if taken, _, err := s.Take(t.Context(), "bob", 1, rate, 10); taken != 1 || err != nil {
-		t.Errorf("another user: Take = %d, %v; want 1", taken, err)
+		t.Errorf("another user, whose value is no number: Take = %d, %v; want 1", taken, err)
 	}
 	keys, err := client.Keys(t.Context(), "*").Result()
 	if err != nil || len(keys) != 2 || !strings.HasPrefix(keys[0], "mcp-entra-go:rate:") {
