@@ -50,27 +50,19 @@ const (
 	outcomeOK    = "ok"
 	outcomeError = "error"
 	// internalError is the kind of a panic.
-	internalError = "internal"
+	internalError = "internal_error"
 )
 
-// errorKinds are the kinds of [Error] as telemetry has them.
-var errorKinds = []struct {
-	kind error
-	name string
-}{
-	{ErrNoAssertion, "no_assertion"}, {ErrAssertionInvalid, "assertion_invalid"}, {ErrAssertionExpired, "assertion_expired"},
-	{ErrScopeNotAllowed, "scope_not_allowed"}, {ErrTenantNotAllowed, "tenant_not_allowed"}, {ErrAgentNotAllowed, "agent_not_allowed"},
-	{ErrClaimsInvalid, "claims_invalid"}, {ErrConsentRequired, "consent_required"}, {ErrInteractionRequired, "interaction_required"},
-	{ErrBlocked, "blocked"}, {ErrMisconfigured, "misconfigured"}, {ErrThrottled, "throttled"}, {ErrUnavailable, "unavailable"},
+// kinds are those of [Error].
+var kinds = []error{
+	ErrNoAssertion, ErrAssertionInvalid, ErrAssertionExpired, ErrScopeNotAllowed, ErrTenantNotAllowed, ErrAgentNotAllowed, ErrClaimsInvalid,
+	ErrConsentRequired, ErrInteractionRequired, ErrBlocked, ErrMisconfigured, ErrThrottled, ErrUnavailable,
 }
 
+// kindName returns the kind of an [Error] as the log's reason has it.
 func kindName(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
-		for _, k := range errorKinds {
-			if errors.Is(e.Kind, k.kind) {
-				return k.name
-			}
-		}
+	if e, ok := errors.AsType[*Error](err); ok && slices.Contains(kinds, e.Kind) {
+		return telemetry.ReasonOf(e.Kind)
 	}
 	return internalError
 }
@@ -81,17 +73,17 @@ func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry
 	if len(o.Agents) > 0 {
 		operations = append(operations, anAssertion.name)
 	}
-	var kinds []exchangeKind
+	var sets []exchangeKind
 	for _, name := range operations {
-		kinds = append(kinds, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, internalError})
-		for _, k := range errorKinds {
-			kinds = append(kinds, exchangeKind{name, outcomeError, k.name})
+		sets = append(sets, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, internalError})
+		for _, k := range kinds {
+			sets = append(sets, exchangeKind{name, outcomeError, telemetry.ReasonOf(k)})
 		}
 	}
 	byOperation := func(name string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(name)}
 	}
-	t.exchanges = telemetry.NewCounter(t.Telemetry, telemetry.Exchanges, exchangeKind.attributes, kinds...)
+	t.exchanges = telemetry.NewCounter(t.Telemetry, telemetry.Exchanges, exchangeKind.attributes, sets...)
 	t.duration = telemetry.NewHistogram(t.Telemetry, telemetry.ExchangeDuration, exchangeKind.attributes)
 	t.waiters = telemetry.NewCounter(t.Telemetry, telemetry.ExchangeWaiters, byOperation, operations...)
 	t.ahead = telemetry.NewCounter(t.Telemetry, telemetry.ExchangeAhead, byOperation, operations...)
@@ -167,8 +159,7 @@ type seenExchange struct {
 	operation *operation
 	span      telemetry.Span
 	stored    bool // the store had the token
-	sent      time.Time
-	known     bool // Entra has just refused it, so nothing was sent
+	sent      time.Time // the first request, if any
 	outcome   string
 	errorKind string
 }
@@ -199,15 +190,17 @@ func (s *seenExchange) lookedUp(hit bool) {
 	}
 }
 
-// sends notes that Entra is asked now.
-func (s *seenExchange) sends() { s.sent = s.t.now() }
+// sends notes that a request to Entra is sent now: what is known to fail, or waits, is not sent.
+func (s *seenExchange) sends() {
+	if s.sent.IsZero() {
+		s.sent = s.t.now()
+	}
+}
 
 // came notes the outcome. Without it, there was a panic.
 func (s *seenExchange) came(err error) {
 	if s.outcome, s.errorKind = outcomeOK, ""; err != nil {
 		s.outcome, s.errorKind = outcomeError, kindName(err)
-		e, ok := errors.AsType[*Error](err)
-		s.known = ok && e.known
 	}
 }
 
@@ -224,7 +217,7 @@ func (s *seenExchange) end(ctx context.Context) {
 		return
 	}
 	s.t.exchanges.Add(ctx, exchangeKind{s.operation.name, s.outcome, s.errorKind}, 1)
-	if !s.sent.IsZero() && !s.known {
+	if !s.sent.IsZero() {
 		s.t.duration.Record(ctx, exchangeKind{s.operation.name, s.outcome, ""}, s.t.now().Sub(s.sent).Seconds())
 	}
 }
