@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -52,24 +51,19 @@ const (
 	outcomeError = "error"
 )
 
-// errorKinds are the kinds of [Error]. Telemetry has the names that the log has as reasons.
-var errorKinds = []error{
-	ErrNoAssertion, ErrAssertionInvalid, ErrAssertionExpired, ErrScopeNotAllowed, ErrTenantNotAllowed, ErrAgentNotAllowed,
-	ErrClaimsInvalid, ErrConsentRequired, ErrInteractionRequired, ErrBlocked, ErrMisconfigured, ErrThrottled, ErrUnavailable,
+// kinds are those of [Error].
+var kinds = []error{
+	ErrNoAssertion, ErrAssertionInvalid, ErrAssertionExpired, ErrScopeNotAllowed, ErrTenantNotAllowed, ErrAgentNotAllowed, ErrClaimsInvalid,
+	ErrConsentRequired, ErrInteractionRequired, ErrBlocked, ErrMisconfigured, ErrThrottled, ErrUnavailable,
 }
 
+// kindName returns the kind of an [Error] as the log's reason has it.
 func kindName(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
-		for _, kind := range errorKinds {
-			if errors.Is(e.Kind, kind) {
-				return nameOfKind(kind)
-			}
-		}
+	if e, ok := errors.AsType[*Error](err); ok && slices.Contains(kinds, e.Kind) {
+		return telemetry.ReasonOf(e.Kind)
 	}
 	return telemetry.Internal
 }
-
-func nameOfKind(kind error) string { return strings.ReplaceAll(kind.Error(), " ", "_") }
 
 func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry {
 	t := &exchangerTelemetry{Telemetry: telemetry.New(o.TracerProvider, o.MeterProvider), now: now}
@@ -77,17 +71,17 @@ func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry
 	if len(o.Agents) > 0 {
 		operations = append(operations, anAssertion.name)
 	}
-	var kinds []exchangeKind
+	var sets []exchangeKind
 	for _, name := range operations {
-		kinds = append(kinds, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, telemetry.Internal})
-		for _, kind := range errorKinds {
-			kinds = append(kinds, exchangeKind{name, outcomeError, nameOfKind(kind)})
+		sets = append(sets, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, telemetry.Internal})
+		for _, k := range kinds {
+			sets = append(sets, exchangeKind{name, outcomeError, telemetry.ReasonOf(k)})
 		}
 	}
 	byOperation := func(name string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(name)}
 	}
-	t.exchanges = telemetry.NewCounter(t.Telemetry, telemetry.Exchanges, exchangeKind.attributes, kinds...)
+	t.exchanges = telemetry.NewCounter(t.Telemetry, telemetry.Exchanges, exchangeKind.attributes, sets...)
 	t.duration = telemetry.NewHistogram(t.Telemetry, telemetry.ExchangeDuration, exchangeKind.attributes)
 	t.waiters = telemetry.NewCounter(t.Telemetry, telemetry.ExchangeWaiters, byOperation, operations...)
 	t.ahead = telemetry.NewCounter(t.Telemetry, telemetry.ExchangeAhead, byOperation, operations...)
@@ -162,9 +156,8 @@ type seenExchange struct {
 	t         *exchangerTelemetry
 	operation *operation
 	span      telemetry.Span
-	stored    bool // the store had the token
-	sent      time.Time
-	known     bool // Entra has just refused it, so nothing was sent
+	stored    bool      // the store had the token
+	sent      time.Time // the first request, if any
 	outcome   string
 	errorKind string
 }
@@ -195,15 +188,17 @@ func (s *seenExchange) lookedUp(hit bool) {
 	}
 }
 
-// sends notes that Entra is asked now.
-func (s *seenExchange) sends() { s.sent = s.t.now() }
+// sends notes that a request to Entra is sent now: what is known to fail, or waits, is not sent.
+func (s *seenExchange) sends() {
+	if s.sent.IsZero() {
+		s.sent = s.t.now()
+	}
+}
 
 // came notes the outcome. Without it, there was a panic.
 func (s *seenExchange) came(err error) {
 	if s.outcome, s.errorKind = outcomeOK, ""; err != nil {
 		s.outcome, s.errorKind = outcomeError, kindName(err)
-		e, ok := errors.AsType[*Error](err)
-		s.known = ok && e.known
 	}
 }
 
@@ -220,7 +215,7 @@ func (s *seenExchange) end(ctx context.Context) {
 		return
 	}
 	s.t.exchanges.Add(ctx, exchangeKind{s.operation.name, s.outcome, s.errorKind}, 1)
-	if !s.sent.IsZero() && !s.known {
+	if !s.sent.IsZero() {
 		s.t.duration.Record(ctx, exchangeKind{s.operation.name, s.outcome, ""}, s.t.now().Sub(s.sent).Seconds())
 	}
 }

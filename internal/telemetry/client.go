@@ -51,6 +51,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	span.Answered(resp.StatusCode)
+	if resp.Body == nil { // net/http takes that from a transport
+		span.End()
+		return resp, nil
+	}
 	resp.Body = &endingBody{ReadCloser: resp.Body, span: span}
 	return resp, nil
 }

@@ -81,6 +81,28 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// net/http takes an answer without a body from a transport.
+func TestClientWithoutBody(t *testing.T) {
+	t.Parallel()
+	r := telemetrytest.New()
+	client := telemetry.New(r.TracerProvider(), nil).Client(&http.Client{Transport: answering(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusNoContent}, nil
+	})}, telemetry.SpanEntra, func(string) string { return "shown" })
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://hidden.example", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if spans := r.Spans(); len(body) != 0 || err != nil || len(spans) != 1 || spans[0].Attributes[telemetry.HTTPStatus] != "204" {
+		t.Errorf("body %q, %v and spans %+v; want none, and one span with status 204", body, err, spans)
+	}
+}
+
 func TestClientWithoutProvider(t *testing.T) {
 	t.Parallel()
 	given := &http.Client{}
