@@ -191,7 +191,7 @@ func TestSessionsAndStreamsAreCounted(t *testing.T) {
 		go func() { served <- w.server.Serve(ctx, listener) }()
 	}
 	for range worlds {
-		<-served
+		must(t, <-served)
 	}
 	for _, m := range []telemetry.Metric{telemetry.Sessions, telemetry.Streams} {
 		if got := r.Series(m.Name); len(got) != 0 {
