@@ -99,7 +99,7 @@ func TestTelemetryNamesNobody(t *testing.T) {
 		w.post(t, message("tools/call", `{"name":"read_blob","arguments":{"blob_path":"hello.txt"}}`), w.bearer(map[string]any{"oid": w.bob.ObjectID}))
 
 		never := []string{
-			"secret", "hostile", "note:", "hello.txt", "docs", "127.0.0.1", "192.0.2.77", "evil", "eyJ", "AADSTS", "/mcp", "mcp.example.com",
+			"secret", "hostile", "note:", "hello.txt", "docs", "127.0.0.1", "localhost", "192.0.2.77", "evil", "eyJ", "AADSTS", "/mcp", "mcp.example.com",
 			w.alice.ObjectID, w.bob.ObjectID, "alice", "Alice", w.client.ClientID, w.api.ClientID, w.tenant.ID(), token, header["Mcp-Session-Id"], strings.TrimPrefix(w.blobs.URL(), "http://"),
 		}
 		texts := r.Texts()

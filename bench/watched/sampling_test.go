@@ -32,12 +32,11 @@ import (
 // counting counts the spans that are recorded, and looks at those that end.
 type counting struct {
 	discard
-	mu       sync.Mutex
-	begun    atomic.Int64
-	ended    map[string]int  // by name
-	children map[string]bool // "child below parent"
-	names    map[[8]byte]string
-	parents  [][2]any // name, and the parent's id
+	mu      sync.Mutex
+	begun   atomic.Int64
+	ended   map[string]int // by name
+	names   map[[8]byte]string
+	parents [][2]any // name, and the parent's id
 }
 
 func (c *counting) OnStart(context.Context, sdktrace.ReadWriteSpan) { c.begun.Add(1) }

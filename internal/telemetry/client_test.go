@@ -165,3 +165,24 @@ func TestCauses(t *testing.T) {
 		t.Errorf("wait: %+v; want it below the caller with a link to the work", s)
 	}
 }
+
+// The span of a request whose transport panics ends, as a failure, once.
+func TestClientPanics(t *testing.T) {
+	t.Parallel()
+	r := telemetrytest.New()
+	client := telemetry.New(r.TracerProvider(), nil).Client(&http.Client{Transport: answering(func(*http.Request) (*http.Response, error) {
+		panic("hidden")
+	})}, telemetry.SpanEntra, func(string) string { return "shown" })
+	func() {
+		defer func() { _ = recover() }()
+		if resp, err := client.Get("https://hidden.example/"); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	if spans := r.Spans(); len(spans) != 1 || !spans[0].Ended || spans[0].Attributes[telemetry.ErrorType] != telemetry.Internal {
+		t.Errorf("spans: %+v; want one that ended as internal", spans)
+	}
+	for _, fault := range r.Faults("hidden") {
+		t.Error(fault)
+	}
+}
