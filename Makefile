@@ -150,7 +150,7 @@ dist: ## the command for each platform, as a release has it
 next: ## with the next version of Go
 	GOTOOLCHAIN=$(NEXT_GO) go test $(OURS)
 
-nightly: build fuzz next release-check image ## what is too slow for every change
+nightly: build fuzz next soak release-check image ## what is too slow for every change
 
 $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION):
 	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)

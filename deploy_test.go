@@ -157,7 +157,8 @@ func TestGatewayPolicy(t *testing.T) {
 			t.Errorf("has %s, which changes or holds what the server says", name)
 		}
 	}
-	want := map[string]string{"buffer-response": "false", "X-Forwarded-Host": "override", "Forwarded": "delete"}
+	want := map[string]string{"buffer-response": "false", "X-Forwarded-Host": "override", "Forwarded": "delete",
+		"traceparent": "delete", "tracestate": "delete", "baggage": "delete"}
 	if !maps.Equal(found, want) {
 		t.Errorf("sets %v, want %v", found, want)
 	}

@@ -40,13 +40,12 @@ type RateStore interface {
 // most that for each replica. If that is less than one call, or used up, a call waits for the
 // store, 25 milliseconds at most.
 //
-// A store that is slow or down fails no call, and delays none for longer. After a call has waited in
-// vain, no other waits until the store answers in time again, and each replica applies the limits
-// by itself; it counts what it admits, and takes that from the bucket when the store answers. An
-// error, or no answer within a second, is an outage: the log has a WARN, the store is tried once a
-// second in the background, each replica applies RequestsPerSecond and Burst by itself, as without
-// this option, and what is used is forgotten. An INFO tells the end. At most 256 requests to the
-// store run at once.
+// No call fails because the store is slow or down. After a call has waited in vain, none waits
+// until the store answers in time again: each replica applies the limits by itself, and what it
+// admits is taken from the bucket when the store answers. An error, or no answer within a second,
+// is an outage: the store is tried once a second in the background, and what is admitted meanwhile
+// is not charged. The log has a WARN at its start and an INFO at its end. At most 256 requests to
+// the store run at once.
 func WithSharedRates(store RateStore) Option {
 	return func(c *config) error {
 		if isNil(store) {

@@ -124,11 +124,11 @@ func (s *stages) arrive(next http.Handler) http.Handler {
 		c.client, c.host = s.proxies.Client(r)
 		w.Header()[requestIDHeader] = []string{c.id}
 		edge.CleanPath(r)
+		defer c.endSpan() // also after a panic
 		defer s.log.recovered(r)
 		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
 		next.ServeHTTP(&c.writer, r)
 		c.writer.Finish()
-		c.endSpan()
 		c.ticket.done(0)
 	})
 }

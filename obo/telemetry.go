@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -49,31 +50,26 @@ func (k exchangeKind) attributes() []attribute.KeyValue {
 const (
 	outcomeOK    = "ok"
 	outcomeError = "error"
-	// internalError is the kind of a panic.
-	internalError = "internal"
 )
 
-// errorKinds are the kinds of [Error] as telemetry has them.
-var errorKinds = []struct {
-	kind error
-	name string
-}{
-	{ErrNoAssertion, "no_assertion"}, {ErrAssertionInvalid, "assertion_invalid"}, {ErrAssertionExpired, "assertion_expired"},
-	{ErrScopeNotAllowed, "scope_not_allowed"}, {ErrTenantNotAllowed, "tenant_not_allowed"}, {ErrAgentNotAllowed, "agent_not_allowed"},
-	{ErrClaimsInvalid, "claims_invalid"}, {ErrConsentRequired, "consent_required"}, {ErrInteractionRequired, "interaction_required"},
-	{ErrBlocked, "blocked"}, {ErrMisconfigured, "misconfigured"}, {ErrThrottled, "throttled"}, {ErrUnavailable, "unavailable"},
+// errorKinds are the kinds of [Error]. Telemetry has the names that the log has as reasons.
+var errorKinds = []error{
+	ErrNoAssertion, ErrAssertionInvalid, ErrAssertionExpired, ErrScopeNotAllowed, ErrTenantNotAllowed, ErrAgentNotAllowed,
+	ErrClaimsInvalid, ErrConsentRequired, ErrInteractionRequired, ErrBlocked, ErrMisconfigured, ErrThrottled, ErrUnavailable,
 }
 
 func kindName(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
-		for _, k := range errorKinds {
-			if errors.Is(e.Kind, k.kind) {
-				return k.name
+		for _, kind := range errorKinds {
+			if errors.Is(e.Kind, kind) {
+				return nameOfKind(kind)
 			}
 		}
 	}
-	return internalError
+	return telemetry.Internal
 }
+
+func nameOfKind(kind error) string { return strings.ReplaceAll(kind.Error(), " ", "_") }
 
 func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry {
 	t := &exchangerTelemetry{Telemetry: telemetry.New(o.TracerProvider, o.MeterProvider), now: now}
@@ -83,9 +79,9 @@ func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry
 	}
 	var kinds []exchangeKind
 	for _, name := range operations {
-		kinds = append(kinds, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, internalError})
-		for _, k := range errorKinds {
-			kinds = append(kinds, exchangeKind{name, outcomeError, k.name})
+		kinds = append(kinds, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, telemetry.Internal})
+		for _, kind := range errorKinds {
+			kinds = append(kinds, exchangeKind{name, outcomeError, nameOfKind(kind)})
 		}
 	}
 	byOperation := func(name string) []attribute.KeyValue {
@@ -107,7 +103,7 @@ func (t *exchangerTelemetry) client(c *http.Client, name string) *http.Client {
 
 // observe reports the state of the exchanger whenever metrics are collected.
 func (t *exchangerTelemetry) observe(x *Exchanger) {
-	t.Observe(telemetry.ExchangeCacheSize, func() (float64, bool) { return float64(x.tokens.Len()), true })
+	t.ObserveCount(telemetry.ExchangeCacheSize, x.tokens.Len)
 	t.Observe(telemetry.AssertionEnds, func() (float64, bool) {
 		end, ok := x.sender.proofs.Expires()
 		return float64(end.Unix()), ok
@@ -121,7 +117,7 @@ func (t *exchangerTelemetry) observe(x *Exchanger) {
 		t.observeOpen("agent", func() bool { return slices.ContainsFunc(agents, (*circuit).isOpen) })
 	}
 	if s := x.storage; s != nil {
-		t.observeOpen("store", s.health.isFailing)
+		t.observeOpen("store", s.health.isPaused)
 		for result, count := range map[string]*atomic.Uint64{"hit": &s.hits, "miss": &s.misses, "error": &s.health.failures} {
 			t.ObserveTotal(telemetry.StoreLookups, func() int64 { return int64(count.Load()) }, telemetry.Result.String(result)) //nolint:gosec // it never gets so large
 		}
@@ -176,7 +172,7 @@ type seenExchange struct {
 // begin begins an exchange's span: a child of the caller's that waits for it, or a root with a
 // link to that of the caller that has found the token due for renewal.
 func (t *exchangerTelemetry) begin(ctx context.Context, o *operation) (context.Context, *seenExchange) {
-	seen := &seenExchange{t: t, operation: o, outcome: outcomeError, errorKind: internalError}
+	seen := &seenExchange{t: t, operation: o, outcome: outcomeError, errorKind: telemetry.Internal}
 	load := cache.LoadOf(ctx)
 	if load.Renewal {
 		t.ahead.Add(ctx, o.name, 1)

@@ -68,6 +68,9 @@ const (
 	TCP         = "tcp"          // NetworkTransport
 )
 
+// Internal is the ErrorType of a panic.
+const Internal = "internal"
+
 // Values of Limit.
 const (
 	LimitRequests      = "requests"       // of a user, a second or at a time
