@@ -110,8 +110,8 @@ func isVerifier(s string) bool {
 	return len(s) >= 43 && len(s) <= 128 && !strings.ContainsFunc(s, odd)
 }
 
-// claim claims a code. If the store fails, the client must try again: nobody may know later that the
-// code was used.
+// claim claims a code. If the store fails, the client must try again, because a use that is not
+// recorded could be repeated.
 func (p *Proxy) claim(ctx context.Context, id grants.ID) (release func(context.Context), err error) {
 	release, err = p.families.Begin(ctx, id)
 	switch {

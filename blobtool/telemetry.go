@@ -240,5 +240,5 @@ func kindName(err error) string {
 			}
 		}
 	}
-	return "internal"
+	return telemetry.Internal
 }

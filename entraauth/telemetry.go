@@ -59,7 +59,7 @@ func (t *verifierTelemetry) observe(v *Verifier) {
 		t.Observe(telemetry.KeysAge, func() (float64, bool) { age, _ := worstKeys(v); return age.Seconds(), true }),
 		t.Observe(telemetry.KeysFailures, func() (float64, bool) { _, failures := worstKeys(v); return float64(failures), true }))
 	if v.tokens != nil {
-		t.stops = append(t.stops, t.Observe(telemetry.TokenCacheSize, func() (float64, bool) { return float64(v.tokens.Len()), true }))
+		t.stops = append(t.stops, t.ObserveCount(telemetry.TokenCacheSize, v.tokens.Len))
 	}
 }
 

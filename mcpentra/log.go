@@ -233,7 +233,6 @@ func (l *requestLog) recovered(r *http.Request) {
 	}
 	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 		l.observer.refused(r, verdict{outcome: outcomeFailed, reason: "internal_error", status: http.StatusInternalServerError}, nil)
-		callOf(r.Context()).endSpan()
 		l.line(r.Context(), slog.LevelError, append(requestAttrs(r), slog.String("outcome", outcomeFailed),
 			slog.String("reason", "internal_error"), slog.String("panic", safelog.Panic(p)), slog.String("stack", string(debug.Stack()))))
 	}

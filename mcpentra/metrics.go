@@ -21,14 +21,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 )
 
-// WithMeterProvider measures messages, refusals, limits, sessions and streams, with
-// OpenTelemetry. Without this option nothing of OpenTelemetry is called. The packages that tools
+// WithMeterProvider reports messages, refusals, limits, sessions and streams to OpenTelemetry. Without this option nothing of OpenTelemetry is called. The packages that tools
 // use have providers of their own in their Options. [docs/telemetry.md] lists all names.
 //
 // [docs/telemetry.md]: https://github.com/mcpentra/mcp-entra-go/blob/main/docs/telemetry.md
 func WithMeterProvider(meters metric.MeterProvider) Option {
 	return func(c *config) error {
-		if meters == nil {
+		if telemetry.IsNil(meters) {
 			return errors.New("WithMeterProvider: the provider is nil; pass one, or leave the option out")
 		}
 		c.meters = meters
@@ -261,15 +260,15 @@ func (n *registeredNames) of(t target, m *rpcMessage) string {
 // watch measures what the server holds until stop.
 func (o *observer) watch(s *stages) (stop func()) {
 	stops := []func(){
-		o.Observe(telemetry.Sessions, func() (float64, bool) {
+		o.ObserveCount(telemetry.Sessions, func() int {
 			s.sessions.mu.Lock()
 			defer s.sessions.mu.Unlock()
-			return float64(len(s.sessions.byID)), true
+			return len(s.sessions.byID)
 		}),
-		o.Observe(telemetry.Streams, func() (float64, bool) {
+		o.ObserveCount(telemetry.Streams, func() int {
 			s.streams.mu.Lock()
 			defer s.streams.mu.Unlock()
-			return float64(len(s.streams.open)), true
+			return len(s.streams.open)
 		}),
 	}
 	return func() {

@@ -17,7 +17,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 )
 
-// WithTracerProvider makes a span for each message, with OpenTelemetry, and for each HTTP
+// WithTracerProvider reports a span to OpenTelemetry for each message, and for each HTTP
 // request that is refused before its messages are read. The context of a tool has the span of
 // its call, so that the tool's own spans are its children. Without this option nothing of
 // OpenTelemetry is called. The packages that tools use have providers of their own in their
@@ -33,7 +33,7 @@ import (
 // [docs/telemetry.md]: https://github.com/mcpentra/mcp-entra-go/blob/main/docs/telemetry.md
 func WithTracerProvider(tracers trace.TracerProvider) Option {
 	return func(c *config) error {
-		if tracers == nil {
+		if telemetry.IsNil(tracers) {
 			return errors.New("WithTracerProvider: the provider is nil; pass one, or leave the option out")
 		}
 		c.tracers = tracers

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -49,23 +50,26 @@ func (k exchangeKind) attributes() []attribute.KeyValue {
 const (
 	outcomeOK    = "ok"
 	outcomeError = "error"
-	// internalError is the kind of a panic.
-	internalError = "internal_error"
 )
 
-// kinds are those of [Error].
-var kinds = []error{
-	ErrNoAssertion, ErrAssertionInvalid, ErrAssertionExpired, ErrScopeNotAllowed, ErrTenantNotAllowed, ErrAgentNotAllowed, ErrClaimsInvalid,
-	ErrConsentRequired, ErrInteractionRequired, ErrBlocked, ErrMisconfigured, ErrThrottled, ErrUnavailable,
+// errorKinds are the kinds of [Error]. Telemetry has the names that the log has as reasons.
+var errorKinds = []error{
+	ErrNoAssertion, ErrAssertionInvalid, ErrAssertionExpired, ErrScopeNotAllowed, ErrTenantNotAllowed, ErrAgentNotAllowed,
+	ErrClaimsInvalid, ErrConsentRequired, ErrInteractionRequired, ErrBlocked, ErrMisconfigured, ErrThrottled, ErrUnavailable,
 }
 
-// kindName returns the kind of an [Error] as the log's reason has it.
 func kindName(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok && slices.Contains(kinds, e.Kind) {
-		return telemetry.ReasonOf(e.Kind)
+	if e, ok := errors.AsType[*Error](err); ok {
+		for _, kind := range errorKinds {
+			if errors.Is(e.Kind, kind) {
+				return nameOfKind(kind)
+			}
+		}
 	}
-	return internalError
+	return telemetry.Internal
 }
+
+func nameOfKind(kind error) string { return strings.ReplaceAll(kind.Error(), " ", "_") }
 
 func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry {
 	t := &exchangerTelemetry{Telemetry: telemetry.New(o.TracerProvider, o.MeterProvider), now: now}
@@ -73,17 +77,17 @@ func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry
 	if len(o.Agents) > 0 {
 		operations = append(operations, anAssertion.name)
 	}
-	var sets []exchangeKind
+	var kinds []exchangeKind
 	for _, name := range operations {
-		sets = append(sets, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, internalError})
-		for _, k := range kinds {
-			sets = append(sets, exchangeKind{name, outcomeError, telemetry.ReasonOf(k)})
+		kinds = append(kinds, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, telemetry.Internal})
+		for _, kind := range errorKinds {
+			kinds = append(kinds, exchangeKind{name, outcomeError, nameOfKind(kind)})
 		}
 	}
 	byOperation := func(name string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(name)}
 	}
-	t.exchanges = telemetry.NewCounter(t.Telemetry, telemetry.Exchanges, exchangeKind.attributes, sets...)
+	t.exchanges = telemetry.NewCounter(t.Telemetry, telemetry.Exchanges, exchangeKind.attributes, kinds...)
 	t.duration = telemetry.NewHistogram(t.Telemetry, telemetry.ExchangeDuration, exchangeKind.attributes)
 	t.waiters = telemetry.NewCounter(t.Telemetry, telemetry.ExchangeWaiters, byOperation, operations...)
 	t.ahead = telemetry.NewCounter(t.Telemetry, telemetry.ExchangeAhead, byOperation, operations...)
@@ -99,7 +103,7 @@ func (t *exchangerTelemetry) client(c *http.Client, name string) *http.Client {
 
 // observe reports the state of the exchanger whenever metrics are collected.
 func (t *exchangerTelemetry) observe(x *Exchanger) {
-	t.Observe(telemetry.ExchangeCacheSize, func() (float64, bool) { return float64(x.tokens.Len()), true })
+	t.ObserveCount(telemetry.ExchangeCacheSize, x.tokens.Len)
 	t.Observe(telemetry.AssertionEnds, func() (float64, bool) {
 		end, ok := x.sender.proofs.Expires()
 		return float64(end.Unix()), ok
@@ -167,7 +171,7 @@ type seenExchange struct {
 // begin begins an exchange's span: a child of the caller's that waits for it, or a root with a
 // link to that of the caller that has found the token due for renewal.
 func (t *exchangerTelemetry) begin(ctx context.Context, o *operation) (context.Context, *seenExchange) {
-	seen := &seenExchange{t: t, operation: o, outcome: outcomeError, errorKind: internalError}
+	seen := &seenExchange{t: t, operation: o, outcome: outcomeError, errorKind: telemetry.Internal}
 	load := cache.LoadOf(ctx)
 	if load.Renewal {
 		t.ahead.Add(ctx, o.name, 1)

@@ -66,8 +66,8 @@ func TestTelemetryOfAnExchange(t *testing.T) {
 	r, observe := w.observe(t)
 	x := w.exchanger(observe)
 	for _, kind := range []string{
-		"no_user_assertion", "invalid_user_assertion", "user_assertion_expired_or_revoked", "scope_not_allowed", "tenant_not_allowed", "agent_not_allowed",
-		"invalid_claims_challenge", "consent_required", "user_interaction_required", "blocked_by_policy", "misconfigured", "throttled", "unavailable", "internal_error",
+		"no_user_assertion", "invalid_user_assertion", "user_assertion_expired_or_revoked", "scope_not_allowed", "tenant_not_allowed", "agent_not_allowed", "invalid_claims_challenge",
+		"consent_required", "user_interaction_required", "blocked_by_policy", "misconfigured", "throttled", "unavailable", "internal",
 	} {
 		wantSeries(t, r, telemetry.Exchanges, exchangeFailed(kind), 0)
 	}

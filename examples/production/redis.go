@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	neturl "net/url"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,6 +13,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/redisstore"
 )
+
+// pingTimeout is how long the start waits for Redis: longer than a connection by TLS takes.
+const pingTimeout = 2 * time.Second
 
 // redisStores are what the replicas share. A nil one shares nothing.
 type redisStores struct {
@@ -21,8 +25,8 @@ type redisStores struct {
 	rates   *redisstore.RateStore // nil if each replica has its own rates
 }
 
-// openRedis returns the stores in the configured Redis, nil without one. It sends nothing: without
-// Redis the server works, and the replicas share nothing. The fault shows nothing of the URL, which
+// openRedis returns the stores in the configured Redis, nil without one. It sends nothing: the
+// server works without Redis, too. The fault shows nothing of the URL, which
 // may contain a password.
 func openRedis(c serverconfig.Production) (*redisStores, *serverconfig.Fault) {
 	if c.RedisURL == "" {
@@ -76,6 +80,19 @@ func (s *redisStores) addTo(to *documented.Surroundings) {
 	to.Tokens, to.SignIns = s.tokens, s.signIns
 	if s.rates != nil {
 		to.Rates = s.rates
+	}
+}
+
+// check asks Redis once, so that a wrong URL or password is in the log before the first user comes.
+func (s *redisStores) check(ctx context.Context, log *slog.Logger) {
+	if s == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		log.WarnContext(ctx, "Redis does not answer; until it does, the replicas share nothing, and sign-ins through the server fail. "+
+			"Check REDIS_URL, the network and Redis itself", "error", err)
 	}
 }
 

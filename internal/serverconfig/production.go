@@ -72,7 +72,7 @@ func (v *variables) readRedis(c *Production) {
 		c.Warnings = append(c.Warnings, "REDIS_URL is not rediss://, so its password crosses the network in clear")
 	}
 	if c.OBO && v.text(keys) == "" {
-		v.fault(keys, "is not set, and REDIS_URL is: tokens are stored encrypted only", makeKey+"; the same on all replicas")
+		v.fault(keys, "is missing, and REDIS_URL is set: tokens in Redis must be encrypted", makeKey+"; the same on all replicas")
 	}
 }
 
