@@ -162,7 +162,7 @@ type seenExchange struct {
 	t         *exchangerTelemetry
 	operation *operation
 	span      telemetry.Span
-	stored    bool // the store had the token
+	stored    bool      // the store had the token
 	sent      time.Time // the first request, if any
 	outcome   string
 	errorKind string
