@@ -83,7 +83,7 @@ type attempt struct {
 	proof     clientcred.Proof
 	assertion string // the user's token; none in an agent's first step
 	request   request
-	first     bool // the first step of an agent's exchange: the app gets the agent's assertion
+	first     bool   // the first step of an agent's exchange: the app gets the agent's assertion
 	sends     func() // called before each request
 }
 

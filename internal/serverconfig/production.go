@@ -23,7 +23,10 @@ type Production struct {
 }
 
 // productionVariables are what examples/production reads besides the example server's.
-var productionVariables = slices.Concat([]string{"REDIS_URL", "STORE_KEYS", "SHARED_RATES", "METRICS_ADDR", "CLIENT_SECRET_EXPIRES"}, otelVariables)
+var productionVariables = slices.Concat(exclusiveVariables, otelVariables)
+
+// exclusiveVariables are those that no other program has.
+var exclusiveVariables = []string{"REDIS_URL", "STORE_KEYS", "SHARED_RATES", "METRICS_ADDR", "CLIENT_SECRET_EXPIRES"}
 
 // ReadProduction is Read for examples/production.
 func ReadProduction(lookup func(string) (string, bool), dotenv []byte) (Production, []Fault) {

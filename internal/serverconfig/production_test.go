@@ -108,6 +108,8 @@ func TestProductionNames(t *testing.T) {
 	}
 	if c := mustRead(t, with(), "METRICS_ADDR=x\nSTORE_KEYS=x\n"); len(c.Misspelled) > 0 {
 		t.Errorf("the example server takes them for mistakes: %q", c.Misspelled)
+	} else if got := strings.Join(c.Foreign, " "); got != "STORE_KEYS METRICS_ADDR" {
+		t.Errorf("the variables of another program are %q, want STORE_KEYS METRICS_ADDR", got)
 	}
 	for _, name := range productionVariables {
 		if got := vocabulary(knownVariables).meantBy(name); got != "" {
