@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -128,7 +129,7 @@ func reasonOf(m *rpcMessage, denied *denial) string {
 		return ""
 	}
 	if e, ok := errors.AsType[*obo.Error](m.cause); ok {
-		return strings.ReplaceAll(e.Kind.Error(), " ", "_") // consent_required
+		return telemetry.ReasonOf(e.Kind)
 	}
 	if e, ok := errors.AsType[*credentialError](m.cause); ok {
 		return e.reason

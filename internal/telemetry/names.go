@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
@@ -107,3 +109,7 @@ var Reasons = []string{
 	"session_not_found", "too_many_requests", "too_many_body_bytes", "too_many_body_bytes_in_all",
 	"too_many_sessions", "body_too_large", "body_too_slow", "body_broken_off", "draining",
 }
+
+// ReasonOf returns a kind of error, such as obo's, in the words of the log's reason and of error.type:
+// consent_required.
+func ReasonOf(kind error) string { return strings.ReplaceAll(kind.Error(), " ", "_") }
