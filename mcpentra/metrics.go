@@ -141,7 +141,6 @@ func (o *observer) served(m *rpcMessage, outcome, reason string, took time.Durat
 		return
 	}
 	v := verdict{method: m.method, outcome: outcome, reason: reason}
-	v.tool, v.prompt = o.named(m.targets, m)
 	v.byHTTP = m.call != nil
 	if result, ok := m.result.(*mcp.CallToolResult); ok && result != nil && result.IsError && m.err == nil {
 		v.toolError = true
@@ -152,6 +151,11 @@ func (o *observer) served(m *rpcMessage, outcome, reason string, took time.Durat
 			v.code = e.Code
 		}
 	}
+	reached := m
+	if v.code == jsonrpc.CodeInvalidParams { // as of an invented name: looking for it takes a whole list
+		reached = nil
+	}
+	v.tool, v.prompt = o.named(m.targets, reached)
 	o.count(m, &v)
 	o.durations.Record(m, operationKey{v.method, v.tool, v.prompt, v.failure(), v.code}, took.Seconds())
 	v.describe(m.span)
@@ -173,8 +177,8 @@ func (o *observer) refused(r *http.Request, v verdict, targets []target) {
 	if !o.Traces() {
 		return
 	}
-	if !c.span.Context().IsValid() {
-		o.begin(c, r)
+	if !c.spanBegun { // its context may be invalid: that is up to the provider
+		_ = o.begin(c, r)
 	}
 	if !c.isBatch || v.method == "" {
 		v.describe(c.span)
@@ -210,8 +214,8 @@ var limitOf = map[string]string{
 	"too_many_subscriptions":     telemetry.LimitSubscriptions,
 }
 
-// named returns the tool and the prompt that the targets name, if they are registered. m is nil
-// before dispatch.
+// named returns the tool and the prompt that the targets name, if they are registered. m is a message
+// that has reached them, or nil.
 func (o *observer) named(targets []target, m *rpcMessage) (toolName, promptName string) {
 	if len(targets) == 0 {
 		return "", ""
@@ -239,7 +243,7 @@ func (n *registeredNames) add(k kind, all items) {
 }
 
 // of returns the target's name, or _OTHER if nothing has it. What a program registers while it
-// runs is known once a message has used it.
+// runs is known once a message has reached it.
 func (n *registeredNames) of(t target, m *rpcMessage) string {
 	if name, ok := n.known.Load(t); ok {
 		return name.(string)
