@@ -275,6 +275,14 @@ func (o *observer) watch(s *stages) (stop func()) {
 			return len(s.streams.open)
 		}),
 	}
+	if rates := &s.admission.users.rates; rates.store != nil {
+		stops = append(stops, o.Observe(telemetry.CircuitOpen, func() (float64, bool) {
+			if rates.isPaused() {
+				return 1, true
+			}
+			return 0, true
+		}, telemetry.Target.String("rates")))
+	}
 	return func() {
 		for _, one := range stops {
 			one()

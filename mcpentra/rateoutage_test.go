@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
@@ -204,4 +205,26 @@ func TestWithSharedRatesOfNothing(t *testing.T) {
 			t.Errorf("NewServer with the store %#v = %v, want a fault", store, err)
 		}
 	}
+}
+
+// An outage of the rate store can be watched.
+func TestRateStoreOutageIsMeasured(t *testing.T) {
+	t.Parallel()
+	r, opts := observed()
+	store := &rateStore{err: errors.New("connection refused")}
+	w := newWorld(t, append(opts, mcpentra.WithSharedRates(store))...)
+	open := func() float64 { return r.Series(telemetry.CircuitOpen.Name)["mcpentra.target=rates"] }
+	if n := open(); n != 0 {
+		t.Errorf("at the start: %v, want 0", n)
+	}
+	call := func() bool {
+		status, _, body := do(t, http.MethodPost, w.url, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, w.bearer(nil))
+		if status != http.StatusOK {
+			t.Errorf("status %d, want 200: %s", status, body)
+		}
+		return open() == 1
+	}
+	until(t, "the outage in the metrics", call)
+	store.set(func() { store.err = nil })
+	until(t, "its end", func() bool { call(); return open() == 0 })
 }

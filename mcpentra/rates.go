@@ -325,3 +325,10 @@ func (r *rates) lease(d *demand, taken int, wait time.Duration, now time.Time) {
 		b.short = d.least
 	}
 }
+
+// isPaused reports whether the store has failed and would not be asked now.
+func (r *rates) isPaused() bool {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return !r.down.IsZero() && r.now().Before(r.retry)
+}

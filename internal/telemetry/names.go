@@ -32,7 +32,7 @@ const (
 	Reason    = attribute.Key("mcpentra.reason")    // a reason code of docs/troubleshooting.md
 	Limit     = attribute.Key("mcpentra.limit")     // which limit was hit
 	Operation = attribute.Key("mcpentra.operation") // what a request to Azure is for; exchange or assertion (an agent's first step)
-	Target    = attribute.Key("mcpentra.target")    // what a circuit protects from: entra, agent (its first step), store
+	Target    = attribute.Key("mcpentra.target")    // what a circuit protects from: entra, agent (its first step), store, rates
 	Result    = attribute.Key("mcpentra.result")    // of a look into a cache or store: hit, miss, error
 	Status    = attribute.Key("mcpentra.status")    // class of an HTTP status: 2xx, 3xx, 4xx, 5xx, none
 	Endpoint  = attribute.Key("mcpentra.endpoint")  // of the authorization proxy: authorize, consent, callback, token, revoke, register, metadata
