@@ -1,4 +1,5 @@
-# The example server (examples/server) and nothing else: docs/deploy/image.md
+# The example server (examples/server) and nothing else, or the one for production, with
+# --build-arg PROGRAM=examples/production: docs/deploy/image.md
 #
 # By tag, so that a mirror or a builder of your own can stand in: --build-arg GO_IMAGE=...
 ARG GO_IMAGE=docker.io/library/golang:1.26.8-bookworm
@@ -9,7 +10,9 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /image/server ./examples/server
+# From its folder, because examples/production is a module of its own.
+ARG PROGRAM=examples/server
+RUN cd "${PROGRAM}" && go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /image/server .
 # What is in it, in CycloneDX, from the binary itself.
 ARG CYCLONEDX=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 RUN go run "${CYCLONEDX}" bin -json -noserial -notimestamp -output /image/server.cdx.json /image/server

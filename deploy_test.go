@@ -21,7 +21,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
-// TestImageContext: what the image's server is built from passes .dockerignore, and nothing else
+// TestImageContext: what the image's servers are built from passes .dockerignore, and nothing else
 // does but the rest of the same folders.
 func TestImageContext(t *testing.T) {
 	t.Parallel()
@@ -31,15 +31,17 @@ func TestImageContext(t *testing.T) {
 			admitted[name] = true
 		}
 	}
-	out, err := command(t, ".", "go", "list", "-deps", "./examples/server")
-	if err != nil {
-		t.Fatal(err)
-	}
 	needed := map[string]bool{"go.mod": true, "go.sum": true}
-	for line := range strings.Lines(out) {
-		if dir, ok := strings.CutPrefix(strings.TrimSpace(line), module+"/"); ok {
-			dir, _, _ = strings.Cut(dir, "/")
-			needed[dir] = true
+	for _, program := range []string{"examples/server", "examples/production"} { // the Dockerfile's PROGRAM
+		out, err := command(t, program, "go", "list", "-deps", ".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out) {
+			if dir, ok := strings.CutPrefix(strings.TrimSpace(line), module+"/"); ok {
+				dir, _, _ = strings.Cut(dir, "/")
+				needed[dir] = true
+			}
 		}
 	}
 	if got, want := slices.Sorted(maps.Keys(admitted)), slices.Sorted(maps.Keys(needed)); !slices.Equal(got, want) {
@@ -157,7 +159,8 @@ func TestGatewayPolicy(t *testing.T) {
 			t.Errorf("has %s, which changes or holds what the server says", name)
 		}
 	}
-	want := map[string]string{"buffer-response": "false", "X-Forwarded-Host": "override", "Forwarded": "delete"}
+	want := map[string]string{"buffer-response": "false", "X-Forwarded-Host": "override", "Forwarded": "delete",
+		"traceparent": "delete", "tracestate": "delete", "baggage": "delete"}
 	if !maps.Equal(found, want) {
 		t.Errorf("sets %v, want %v", found, want)
 	}

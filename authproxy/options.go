@@ -41,8 +41,8 @@ type Options struct {
 	// the request to the proxy has, if any. Requests to Entra carry no trace context. Defaults to
 	// none.
 	TracerProvider trace.TracerProvider
-	// MeterProvider gets requests by endpoint and outcome, refusals by reason, and when the
-	// certificate ends that signs the app's assertions. It keeps the proxy in memory. Defaults to
+	// MeterProvider gets requests by endpoint and outcome, refusals by reason, and the end of the
+	// certificate that signs the app's assertions. It keeps the proxy in memory. Defaults to
 	// none.
 	MeterProvider metric.MeterProvider
 	// Store remembers what must be single-use. Defaults to this process's memory, which is lost

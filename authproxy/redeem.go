@@ -55,7 +55,13 @@ func (p *Proxy) redeemCode(r *http.Request, form url.Values) (json.RawMessage, e
 	}
 	grant := code.Grant
 	grant.Holder = client.Hold() // a client that has authenticated once must do so again
-	return p.issue(ctx, got, &grants.Refresh{Grant: grant, Family: code.ID})
+	answer, err := p.issue(ctx, got, &grants.Refresh{Grant: grant, Family: code.ID})
+	if e, ok := errors.AsType[*oauth.Error](err); ok && e.Code == oauth.TemporarilyUnavailable {
+		// Entra has spent its code: the same request would fail, as a replay of this code.
+		return nil, &oauth.Error{Code: oauth.InvalidGrant, Cause: err, Description: "the server can't verify the token of Microsoft Entra ID " +
+			"at the moment, and the code is used up; wait a minute and sign in again"}
+	}
+	return answer, err
 }
 
 func (p *Proxy) openCode(text string) (*grants.Code, error) {
@@ -104,8 +110,8 @@ func isVerifier(s string) bool {
 	return len(s) >= 43 && len(s) <= 128 && !strings.ContainsFunc(s, odd)
 }
 
-// claim claims a code. If the store fails, the client must try again: nobody may know later that the
-// code was used.
+// claim claims a code. If the store fails, the client must try again, because a use that is not
+// recorded could be repeated.
 func (p *Proxy) claim(ctx context.Context, id grants.ID) (release func(context.Context), err error) {
 	release, err = p.families.Begin(ctx, id)
 	switch {

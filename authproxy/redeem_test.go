@@ -83,10 +83,17 @@ func TestNewSigningKey(t *testing.T) {
 	}
 	w.tenant.RotateKeys()
 	w.bad("a new key", w.refresh(token), 503, "temporarily_unavailable")
+	// Entra has spent its code, so the client must not try again: that would be a replay.
+	spent := w.post("/token", w.codeForm(), nil)
+	w.bad("a new key, for a code", spent, 400, "invalid_grant")
+	if text := spent.get("error_description"); !strings.Contains(text, "sign in again") {
+		t.Errorf("description %q, want that the user must sign in again", text)
+	}
 	w.clock.advance(time.Minute)
 	w.good("the new key a minute later", w.refresh(token))
-	if log := w.logs.String(); strings.Contains(log, "level=ERROR") {
-		t.Errorf("an error in the log, want none for what passes:\n%s", log)
+	w.good("a code a minute later", w.post("/token", w.codeForm(), nil))
+	if log := w.logs.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "used again") {
+		t.Errorf("an error or a replay in the log, want none for what passes:\n%s", log)
 	}
 }
 

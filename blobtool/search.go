@@ -49,11 +49,14 @@ func (s *Set) registerSearch(srv *mcp.Server) {
 // search handles a call of search_blobs.
 func (s *Set) search(ctx context.Context, req *mcp.CallToolRequest, in searchInput) (searchOutput, error) {
 	ctx, span := s.tell.Start(ctx, telemetry.SpanSearch)
-	defer span.End()
+	returned := false
+	defer span.EndUnless(&returned)
 	out, err := s.find(ctx, req, in)
+	returned = true
 	if err != nil {
 		span.Fail(kindName(err))
 	}
+	span.End()
 	return out, err
 }
 

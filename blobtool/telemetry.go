@@ -249,5 +249,5 @@ func kindName(err error) string {
 			}
 		}
 	}
-	return "internal"
+	return telemetry.Internal
 }

@@ -58,7 +58,10 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 		return t.send(req)
 	}
 	ctx, call := t.tell.begin(req)
+	returned := false
+	defer call.span.EndUnless(&returned)
 	resp, err := t.send(req.WithContext(ctx))
+	returned = true
 	return call.answered(ctx, resp, err)
 }
 

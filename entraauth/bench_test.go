@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry/telemetrytest"
 )
 
 func uncached(o *entraauth.Options) { o.TokenCache = -1 }
@@ -64,6 +65,19 @@ func BenchmarkVerifyCached(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkVerifyCachedWithMetrics is the same with providers for spans and metrics.
+func BenchmarkVerifyCachedWithMetrics(b *testing.B) {
+	f, r := newTenant(b), telemetrytest.New()
+	f.start(b, func(o *entraauth.Options) { o.TracerProvider, o.MeterProvider = r.TracerProvider(), r.MeterProvider() })
+	token := f.token()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.verifier.Verify(b.Context(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // BenchmarkSignatureAlone is what no verifier can do without.

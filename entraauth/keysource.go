@@ -196,9 +196,10 @@ func (s *keySource) startLocked(caller context.Context, waits bool) (flight *fet
 	}
 	flight = &fetching{done: make(chan struct{})}
 	s.flight = flight
+	ctx, cause := s.tell.under(s.base, caller, waits) // before the caller goes on: its context may be reused
 	go func() {
 		defer close(flight.done)
-		ctx, span := s.tell.fetch(s.base, caller, waits)
+		ctx, span := s.tell.fetch(ctx, cause)
 		flight.SetSpan(span)
 		set, err := s.fetch(ctx)
 		s.tell.fetched(ctx, span, err)

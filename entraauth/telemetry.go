@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/internal/authority"
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
@@ -54,18 +55,23 @@ func (t *verifierTelemetry) client(c *http.Client) *http.Client {
 
 // observe reports the state of the verifier whenever metrics are collected.
 func (t *verifierTelemetry) observe(v *Verifier) {
-	worst := func(of func(*keySource) float64) func() (float64, bool) {
-		return func() (most float64, ok bool) {
-			v.tenancy.each(func(s *keySource) { most = max(most, of(s)) })
-			return most, true
-		}
-	}
 	t.stops = append(t.stops,
-		t.Observe(telemetry.KeysAge, worst(func(s *keySource) float64 { return s.age().Seconds() })),
-		t.Observe(telemetry.KeysFailures, worst((*keySource).failed)))
+		t.Observe(telemetry.KeysAge, func() (float64, bool) { age, _ := worstKeys(v); return age.Seconds(), true }),
+		t.Observe(telemetry.KeysFailures, func() (float64, bool) { _, failures := worstKeys(v); return float64(failures), true }))
 	if v.tokens != nil {
-		t.stops = append(t.stops, t.Observe(telemetry.TokenCacheSize, func() (float64, bool) { return float64(v.tokens.Len()), true }))
+		t.stops = append(t.stops, t.ObserveCount(telemetry.TokenCacheSize, v.tokens.Len))
 	}
+}
+
+// worstKeys returns the age and the failures of one tenant's keys: the oldest of those whose fetch
+// fails, or else the oldest. A tenant that nobody uses has old keys, and that is no failure.
+func worstKeys(v *Verifier) (age time.Duration, failures int) {
+	v.tenancy.each(func(s *keySource) {
+		if a, f := s.age(), s.failed(); min(f, 1) > min(failures, 1) || min(f, 1) == min(failures, 1) && a > age {
+			age, failures = a, f
+		}
+	})
+	return age, failures
 }
 
 func (t *verifierTelemetry) stop() {
@@ -93,21 +99,30 @@ func (s *keySource) age() time.Duration {
 }
 
 // failed is how many fetches have failed since the last one that worked.
-func (s *keySource) failed() float64 {
+func (s *keySource) failed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return float64(s.failures)
+	return s.failures
 }
 
-// fetch begins the span of a fetch. It is the child of the caller's if the caller waits.
-func (t *keyTelemetry) fetch(ctx, caller context.Context, waits bool) (context.Context, telemetry.Span) {
-	if !t.Traces() {
-		return ctx, telemetry.Span{}
+// under returns the context of a fetch and what its span is linked to. If the caller waits, the
+// context has the caller's span, as parent, and there is no link.
+func (t *keyTelemetry) under(ctx, caller context.Context, waits bool) (context.Context, trace.SpanContext) {
+	switch {
+	case !t.Traces():
+		return ctx, trace.SpanContext{}
+	case waits:
+		return telemetry.Follow(ctx, caller), trace.SpanContext{}
 	}
-	if waits {
-		return t.Start(telemetry.Follow(ctx, caller), telemetry.SpanKeys)
+	return ctx, telemetry.Cause(caller)
+}
+
+// fetch begins the span of a fetch.
+func (t *keyTelemetry) fetch(ctx context.Context, cause trace.SpanContext) (context.Context, telemetry.Span) {
+	if cause.IsValid() {
+		return t.StartLinked(ctx, telemetry.SpanKeys, cause)
 	}
-	return t.StartLinked(ctx, telemetry.SpanKeys, telemetry.Cause(caller))
+	return t.Start(ctx, telemetry.SpanKeys)
 }
 
 // fetched ends the span of a fetch, and counts it. A fetch that [Verifier.Close] has canceled is

@@ -46,8 +46,8 @@ type Options struct {
 	// context. Defaults to none.
 	TracerProvider trace.TracerProvider
 	// MeterProvider gets the age of the keys, their fetches by outcome, failures since the last
-	// success, and lookups in the token cache and its size. Of several verifiers with the same
-	// provider, lookups and fetches add up, and one is seen of the rest. Defaults to none.
+	// success, and lookups in the token cache and its size. If several verifiers share the
+	// provider, counts and sizes add up, and the rest is that of one of them. Defaults to none.
 	MeterProvider metric.MeterProvider
 	// AuthorityHost is the https URL of another cloud's authority, such as
 	// "https://login.microsoftonline.us". Defaults to the public cloud.

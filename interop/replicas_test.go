@@ -10,9 +10,6 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -71,7 +68,8 @@ func (r *redisServer) signal(t *testing.T, s syscall.Signal) {
 	must(t, r.program.cmd.Process.Signal(s))
 }
 
-// replicas are servers behind a balancer that sends each request to the next one.
+// replicas are servers, each of which gets a request in turn. The balancer is in the client: package
+// httputil's cuts an answer off, now and then.
 type replicas struct {
 	tenant      *entratest.Tenant
 	api, client *entratest.App
@@ -79,7 +77,7 @@ type replicas struct {
 	redis       *redisServer
 	transport   *http.Transport
 	urls        []string
-	balancer    string
+	turn        atomic.Int64
 	log         *output
 }
 
@@ -95,26 +93,14 @@ func newReplicas(t *testing.T, n int, limits mcpentra.Limits) *replicas {
 	must(t, err)
 	t.Cleanup(func() { _ = x.verifier.Close() })
 	t.Cleanup(x.transport.CloseIdleConnections)
-	var targets []*url.URL
 	for range n {
 		client := redis.NewClient(&redis.Options{Addr: x.redis.address, ContextTimeoutEnabled: true})
 		store, err := redisstore.NewRateStore(client, nil)
 		must(t, err)
 		address := x.serve(t, mcpentra.WithLimits(limits), mcpentra.WithSharedRates(store))
 		t.Cleanup(func() { _ = client.Close() })
-		target, err := url.Parse("http://" + address)
-		must(t, err)
-		targets, x.urls = append(targets, target), append(x.urls, target.String()+"/mcp")
+		x.urls = append(x.urls, "http://"+address+"/mcp")
 	}
-	var turn atomic.Int64
-	between := &http.Transport{MaxIdleConnsPerHost: 256}
-	balancer := httptest.NewServer(&httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(targets[int(turn.Add(1))%n]) },
-		Transport: between,
-	})
-	t.Cleanup(between.CloseIdleConnections)
-	t.Cleanup(balancer.Close)
-	x.balancer = balancer.URL + "/mcp"
 	return x
 }
 
@@ -177,7 +163,7 @@ type outcome struct {
 	worst  string // a 429's Retry-After that is odd
 }
 
-// offer makes a user's calls at the balancer at a steady rate, whether those before are answered or
+// offer makes a user's calls at the replicas in turn, at a steady rate, whether those before are answered or
 // not.
 func (x *replicas) offer(t *testing.T, token string, perSecond float64, most time.Duration) *outcome {
 	o := &outcome{status: map[int]int{}}
@@ -186,7 +172,7 @@ func (x *replicas) offer(t *testing.T, token string, perSecond float64, most tim
 	for i := range int(perSecond * most.Seconds()) {
 		time.Sleep(time.Until(begin.Add(time.Duration(float64(i) / perSecond * float64(time.Second)))))
 		wg.Go(func() {
-			status, after, took := x.call(t, x.balancer, token)
+			status, after, took := x.call(t, x.urls[int(x.turn.Add(1))%len(x.urls)], token)
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			o.status[status]++

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -109,6 +110,39 @@ func TestMissingConsentIsOneLine(t *testing.T) {
 		// The operator reads whose consent is missing, to what, and where to give it.
 		if want := "/v2.0/adminconsent with client_id=" + w.api.ClientID + " and scope=https://storage.azure.com/.default"; len(told) == 1 && !strings.Contains(told[0], want) {
 			t.Errorf("%s: got %s, want %q", mode.name, told[0], want)
+		}
+	}
+}
+
+// What a client sends neither forges a line nor gets into an id.
+func TestHostileLines(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	w := a.on(policyWorld(t))
+	addWhoami(w)
+	const id, bad = "0badc0de-0000-4000-8000-000000000000", "x\nlevel=ERROR msg=\"mcp request\"\r\x1b[31m\u2028\x00"
+	quoted, err := json.Marshal(bad)
+	must(t, err)
+	for _, uti := range []string{id, bad, strings.Repeat("a", 65), "\xff\xfe"} {
+		header := w.bearer(map[string]any{"uti": uti})
+		for _, name := range []string{"Client-Request-Id", "X-Request-Id", "X-Ms-Client-Request-Id", "X-Correlation-Id", "Traceparent", "Origin-X"} {
+			header[name] = id
+		}
+		text := strings.Trim(string(quoted), `"`)
+		for _, body := range []string{
+			callBody("whoami"), callBody(text), readBody("note://" + text), callBody("\xff\xfe"),
+			`{"jsonrpc":"2.0","id":` + string(quoted) + `,"method":` + string(quoted) + `}`,
+			`{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":` + string(quoted) + `}}`,
+			`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","_meta":{"exchanges":["` + id + `"],"client-request-id":"` + id + `"}}}`,
+		} {
+			from := [2]int{len(a.json.String()), len(a.text.String())}
+			_, _, _ = w.post(t, body, header)
+			a.take("hostile", 1)
+			for _, written := range []string{a.json.String()[from[0]:], a.text.String()[from[1]:]} {
+				if strings.ContainsAny(strings.ReplaceAll(written, "\n", ""), "\r\x1b\x00") || !utf8.ValidString(written) || strings.Contains(strings.ReplaceAll(written, `uti":"`+id, ""), `"`+id) {
+					t.Errorf("%q with the uti %q writes %q; want no control characters, and the client's id nowhere but in uti", body, uti, written)
+				}
+			}
 		}
 	}
 }

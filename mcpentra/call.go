@@ -48,6 +48,7 @@ type call struct {
 
 	traceparent string         // the caller's (W3C Trace Context), or "": a hint, not unique
 	span        telemetry.Span // of the request, and of its message if it has one
+	spanBegun   bool           // before others may use the call
 	spanTaken   atomic.Bool    // a message ends it, or it has ended
 
 	// The memory of the stages, in one piece with the call.

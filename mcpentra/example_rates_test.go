@@ -22,7 +22,7 @@ type Buckets struct {
 	full map[string]time.Time // when each user's bucket is
 }
 
-func (b *Buckets) Take(_ context.Context, user string, want int, rate float64, burst int) (taken int, wait time.Duration, err error) {
+func (b *Buckets) Take(_ context.Context, user string, least, most int, rate float64, burst int) (taken int, wait time.Duration, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now, each := time.Now(), time.Duration(float64(time.Second)/rate)
@@ -30,11 +30,15 @@ func (b *Buckets) Take(_ context.Context, user string, want int, rate float64, b
 	if full.Before(now) {
 		full = now
 	}
-	for ; taken < want && full.Sub(now) <= time.Duration(burst-1)*each; taken++ {
+	for taken < most && full.Sub(now) <= time.Duration(burst-1)*each {
 		full = full.Add(each)
+		taken++
+	}
+	if taken < least {
+		return 0, full.Sub(now) - time.Duration(burst-least+taken)*each, nil
 	}
 	b.full[user] = full
-	return taken, full.Sub(now) - time.Duration(burst-1)*each, nil
+	return taken, full.Sub(now) - time.Duration(burst-least)*each, nil
 }
 
 // Two replicas share a user's limits.

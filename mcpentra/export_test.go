@@ -38,6 +38,22 @@ func (u Users) Admit(id string) (release func(), wait time.Duration) {
 	return l.close, 0
 }
 
+// AdmitBatch is Admit for a batch of n calls, which is counted when its body is there.
+func (u Users) AdmitBatch(id string, n int) (release func(), wait time.Duration) {
+	l := new(lease)
+	wait = u.t.admit(l, id, 0)
+	if wait == 0 {
+		wait = l.settle(n-1, n)
+		if wait > 0 {
+			l.close()
+		}
+	}
+	if wait > 0 {
+		return nil, wait
+	}
+	return l.close, 0
+}
+
 // AdmitShort is Admit for a request that takes no place.
 func (u Users) AdmitShort(id string) (release func(), wait time.Duration) {
 	l := new(lease)

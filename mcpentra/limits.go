@@ -143,7 +143,7 @@ func newUsers(l Limits, now func() time.Time) *users {
 		limits: l, now: now, refill: time.Duration(min(refill, math.MaxInt64/2)),
 		known: map[string]*user{}, recent: list.New(),
 	}
-	t.rates = rates{limits: l, lock: &t.mu, now: now}
+	t.rates = rates{limits: l, lock: &t.mu, now: now, end: func() {}}
 	return t
 }
 

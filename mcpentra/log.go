@@ -14,6 +14,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/obo"
 )
 
@@ -128,7 +129,7 @@ func reasonOf(m *rpcMessage, denied *denial) string {
 		return ""
 	}
 	if e, ok := errors.AsType[*obo.Error](m.cause); ok {
-		return strings.ReplaceAll(e.Kind.Error(), " ", "_") // consent_required
+		return telemetry.ReasonOf(e.Kind)
 	}
 	if e, ok := errors.AsType[*credentialError](m.cause); ok {
 		return e.reason
@@ -233,7 +234,6 @@ func (l *requestLog) recovered(r *http.Request) {
 	}
 	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 		l.observer.refused(r, verdict{outcome: outcomeFailed, reason: "internal_error", status: http.StatusInternalServerError}, nil)
-		callOf(r.Context()).endSpan()
 		l.line(r.Context(), slog.LevelError, append(requestAttrs(r), slog.String("outcome", outcomeFailed),
 			slog.String("reason", "internal_error"), slog.String("panic", safelog.Panic(p)), slog.String("stack", string(debug.Stack()))))
 	}

@@ -21,14 +21,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 )
 
-// WithMeterProvider measures messages, refusals, limits, sessions and streams, with
-// OpenTelemetry. Without this option nothing of OpenTelemetry is called. The packages that tools
+// WithMeterProvider reports messages, refusals, limits, sessions and streams to OpenTelemetry. Without this option nothing of OpenTelemetry is called. The packages that tools
 // use have providers of their own in their Options. [docs/telemetry.md] lists all names.
 //
 // [docs/telemetry.md]: https://github.com/mcpentra/mcp-entra-go/blob/main/docs/telemetry.md
 func WithMeterProvider(meters metric.MeterProvider) Option {
 	return func(c *config) error {
-		if meters == nil {
+		if telemetry.IsNil(meters) {
 			return errors.New("WithMeterProvider: the provider is nil; pass one, or leave the option out")
 		}
 		c.meters = meters
@@ -66,7 +65,7 @@ func newObserver(c *config) *observer {
 	if !o.Measures() {
 		return o
 	}
-	var known []requestKey
+	known := []requestKey{{outcome: outcomeFailed, reason: "internal_error"}}
 	for _, method := range telemetry.Methods {
 		known = append(known, requestKey{method: method, outcome: outcomeOK})
 	}
@@ -142,7 +141,6 @@ func (o *observer) served(m *rpcMessage, outcome, reason string, took time.Durat
 		return
 	}
 	v := verdict{method: m.method, outcome: outcome, reason: reason}
-	v.tool, v.prompt = o.named(m.targets, m)
 	v.byHTTP = m.call != nil
 	if result, ok := m.result.(*mcp.CallToolResult); ok && result != nil && result.IsError && m.err == nil {
 		v.toolError = true
@@ -153,6 +151,11 @@ func (o *observer) served(m *rpcMessage, outcome, reason string, took time.Durat
 			v.code = e.Code
 		}
 	}
+	reached := m
+	if v.code == jsonrpc.CodeInvalidParams { // as of an invented name: looking for it takes a whole list
+		reached = nil
+	}
+	v.tool, v.prompt = o.named(m.targets, reached)
 	o.count(m, &v)
 	o.durations.Record(m, operationKey{v.method, v.tool, v.prompt, v.failure(), v.code}, took.Seconds())
 	v.describe(m.span)
@@ -174,8 +177,8 @@ func (o *observer) refused(r *http.Request, v verdict, targets []target) {
 	if !o.Traces() {
 		return
 	}
-	if !c.span.Context().IsValid() {
-		o.begin(c, r)
+	if !c.spanBegun { // its context may be invalid: that is up to the provider
+		_ = o.begin(c, r)
 	}
 	if !c.isBatch || v.method == "" {
 		v.describe(c.span)
@@ -211,8 +214,8 @@ var limitOf = map[string]string{
 	"too_many_subscriptions":     telemetry.LimitSubscriptions,
 }
 
-// named returns the tool and the prompt that the targets name, if they are registered. m is nil
-// before dispatch.
+// named returns the tool and the prompt that the targets name, if they are registered. m is a message
+// that has reached them, or nil.
 func (o *observer) named(targets []target, m *rpcMessage) (toolName, promptName string) {
 	if len(targets) == 0 {
 		return "", ""
@@ -240,7 +243,7 @@ func (n *registeredNames) add(k kind, all items) {
 }
 
 // of returns the target's name, or _OTHER if nothing has it. What a program registers while it
-// runs is known once a message has used it.
+// runs is known once a message has reached it.
 func (n *registeredNames) of(t target, m *rpcMessage) string {
 	if name, ok := n.known.Load(t); ok {
 		return name.(string)
@@ -261,16 +264,24 @@ func (n *registeredNames) of(t target, m *rpcMessage) string {
 // watch measures what the server holds until stop.
 func (o *observer) watch(s *stages) (stop func()) {
 	stops := []func(){
-		o.Observe(telemetry.Sessions, func() (float64, bool) {
+		o.ObserveCount(telemetry.Sessions, func() int {
 			s.sessions.mu.Lock()
 			defer s.sessions.mu.Unlock()
-			return float64(len(s.sessions.byID)), true
+			return len(s.sessions.byID)
 		}),
-		o.Observe(telemetry.Streams, func() (float64, bool) {
+		o.ObserveCount(telemetry.Streams, func() int {
 			s.streams.mu.Lock()
 			defer s.streams.mu.Unlock()
-			return float64(len(s.streams.open)), true
+			return len(s.streams.open)
 		}),
+	}
+	if rates := &s.admission.users.rates; rates.store != nil {
+		stops = append(stops, o.Observe(telemetry.CircuitOpen, func() (float64, bool) {
+			if rates.isPaused() {
+				return 1, true
+			}
+			return 0, true
+		}, telemetry.Target.String("rates")))
 	}
 	return func() {
 		for _, one := range stops {

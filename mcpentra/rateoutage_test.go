@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
@@ -143,6 +146,57 @@ func TestRateStoreAnswersNonsense(t *testing.T) {
 	}
 }
 
+// A store can't keep a user out for longer than a bucket takes to fill, nor admit a batch by a time
+// that overflows.
+func TestRateStoreAnswersNever(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limits := mcpentra.Limits{RequestsPerSecond: 1, Burst: 5}
+		store := &rateStore{answers: func(int) int { return 0 }, wait: math.MaxInt64}
+		users := replicas(1, limits, store, slog.New(slog.DiscardHandler))
+		for _, n := range []int{1, 5} {
+			for range 3 {
+				if _, wait := users[0].AdmitBatch("alice", n); wait <= 0 || wait > 6*time.Second {
+					t.Errorf("a batch of %d must wait %v, want some seconds", n, wait)
+				}
+			}
+		}
+		store.set(func() { store.answers = nil })
+		pass(6 * time.Second)
+		if _, wait := users[0].Admit("alice"); wait != 0 {
+			t.Errorf("after the store has recovered, a call must wait %v, want 0", wait)
+		}
+		settle()
+	})
+}
+
+// When Serve ends, so do requests to the store, and the log tells of no outage.
+func TestRateStoreEndsWithTheServer(t *testing.T) {
+	t.Parallel()
+	store, log := &rateStore{delay: 900 * time.Millisecond}, &lineLog{}
+	inBubble(t, func(t *testing.T, b *bubble) {
+		client := &http.Client{Transport: withToken{b.token(b.alice), b.transport(t)}}
+		resp, err := client.Post(b.url, "application/json", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`))
+		must(t, err)
+		must(t, resp.Body.Close())
+		synctest.Wait()
+		if store.requests() != 1 {
+			t.Errorf("%d requests to the store, want 1", store.requests())
+		}
+		client.CloseIdleConnections()
+		begin := time.Now()
+		b.stop()
+		must(t, <-b.served)
+		synctest.Wait()
+		if n := store.ended(); n != 1 || time.Since(begin) > 500*time.Millisecond {
+			t.Errorf("%d requests to the store ended, %v after Serve's context; want 1, at once", n, time.Since(begin))
+		}
+		if log.count("the rate store fails") != 0 {
+			t.Errorf("the log is %s; want no outage at the end", &log.text)
+		}
+	}, mcpentra.WithSharedRates(store), mcpentra.WithLogger(log.logger()))
+}
+
 func TestWithSharedRatesOfNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -151,4 +205,26 @@ func TestWithSharedRatesOfNothing(t *testing.T) {
 			t.Errorf("NewServer with the store %#v = %v, want a fault", store, err)
 		}
 	}
+}
+
+// An outage of the rate store can be watched.
+func TestRateStoreOutageIsMeasured(t *testing.T) {
+	t.Parallel()
+	r, opts := observed()
+	store := &rateStore{err: errors.New("connection refused")}
+	w := newWorld(t, append(opts, mcpentra.WithSharedRates(store))...)
+	open := func() float64 { return r.Series(telemetry.CircuitOpen.Name)["mcpentra.target=rates"] }
+	if n := open(); n != 0 {
+		t.Errorf("at the start: %v, want 0", n)
+	}
+	call := func() bool {
+		status, _, body := do(t, http.MethodPost, w.url, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, w.bearer(nil))
+		if status != http.StatusOK {
+			t.Errorf("status %d, want 200: %s", status, body)
+		}
+		return open() == 1
+	}
+	until(t, "the outage in the metrics", call)
+	store.set(func() { store.err = nil })
+	until(t, "its end", func() bool { call(); return open() == 0 })
 }

@@ -16,14 +16,16 @@ import (
 // A RateStore keeps a bucket of calls for each user, which the replicas of a server share. It must
 // be safe for concurrent use.
 type RateStore interface {
-	// Take takes up to want calls, at least one, from the user's bucket, which holds burst calls,
-	// fills by rate calls a second, and is full at first. It returns how many it took; if that is
-	// fewer than want, wait is how long until the bucket has one again.
+	// Take takes least to most calls, as many as there are, from the user's bucket, which holds
+	// burst calls, fills by rate calls a second, and is full at first: none if it has fewer than
+	// least, so that a batch that is refused uses nothing up. 1 <= least <= most <= burst. Take
+	// returns how many it took; if that is fewer than most, wait is how long until the bucket has
+	// least again.
 	//
 	// The user is a hash in hexadecimal (64 characters), the same at all replicas of a server and
 	// different at other servers. The limits may change when a new version of a server starts.
 	// A context ends after a second; what Take returns later is ignored.
-	Take(ctx context.Context, user string, want int, rate float64, burst int) (taken int, wait time.Duration, err error)
+	Take(ctx context.Context, user string, least, most int, rate float64, burst int) (taken int, wait time.Duration, err error)
 }
 
 // WithSharedRates shares [Limits].RequestsPerSecond and Burst between the replicas of a server,
@@ -38,13 +40,12 @@ type RateStore interface {
 // most that for each replica. If that is less than one call, or used up, a call waits for the
 // store, 25 milliseconds at most.
 //
-// A store that is slow or down fails no call, and delays none for longer. After a call has waited in
-// vain, no other waits until the store answers in time again, and each replica applies the limits
-// by itself; it counts what it admits, and takes that from the bucket when the store answers. An
-// error, or no answer within a second, is an outage: the log has a WARN, the store is tried once a
-// second in the background, each replica applies RequestsPerSecond and Burst by itself, as without
-// this option, and what is used is forgotten. An INFO tells the end. At most 256 requests to the
-// store run at once.
+// No call fails because the store is slow or down. After a call has waited in vain, none waits
+// until the store answers in time again: each replica applies the limits by itself, and what it
+// admits is taken from the bucket when the store answers. An error, or no answer within a second,
+// is an outage: the store is tried once a second in the background, and what is admitted meanwhile
+// is not charged. The log has a WARN at its start and an INFO at its end. At most 256 requests to
+// the store run at once.
 func WithSharedRates(store RateStore) Option {
 	return func(c *config) error {
 		if isNil(store) {
@@ -79,7 +80,9 @@ type bucket struct {
 	leased   int           // calls that may be made; if negative, those that were lent
 	lapses   time.Time     // when the lease does
 	empty    time.Time     // when the store may have calls again
+	short    int           // until then it has fewer calls than that
 	waiting  int           // calls that wait for an answer
+	least    int           // the fewest of them that belong together
 	answered chan struct{} // closed at the answer; nil if none is to come
 	asked    time.Time     // when the store was asked last
 	used     int           // calls since then
@@ -94,12 +97,14 @@ type rates struct {
 	store    RateStore // nil without one; with it, the fields below
 	resource string
 	log      *slog.Logger
-	most     int           // that a replica holds or lends of a user's calls
-	pause    time.Duration // how long an empty bucket is left alone
-	asking   int           // requests that have not returned, even if nobody waits for them
-	slow     bool          // the last call that waited did so in vain
-	down     time.Time     // when the outage began; zero without one
-	retry    time.Time     // when the store is tried again
+	most     int             // that a replica holds or lends of a user's calls
+	pause    time.Duration   // how long an empty bucket is left alone
+	asking   int             // requests that have not returned, even if nobody waits for them
+	slow     bool            // the last call that waited did so in vain
+	down     time.Time       // when the outage began; zero without one
+	retry    time.Time       // when the store is tried again
+	life     context.Context // of requests to the store
+	end      context.CancelFunc
 }
 
 // share makes the replicas share the rates of the resource's users.
@@ -108,6 +113,7 @@ func (r *rates) share(store RateStore, resource string, log *slog.Logger) {
 	burst, perSecond := float64(r.limits.Burst), r.limits.RequestsPerSecond
 	r.most = int(min(burst/10, (burst+10*perSecond)/100))
 	r.pause = min(emptyPause, r.until(burst/4))
+	r.life, r.end = context.WithCancel(context.Background())
 }
 
 // newBucket returns the user's bucket, which is full.
@@ -139,7 +145,7 @@ func (r *rates) spend(b *bucket, n int, now time.Time) time.Duration {
 		if b.leased > 0 && !now.Before(b.lapses) {
 			b.leased = 0
 		}
-		empty := now.Before(b.empty)
+		empty := now.Before(b.empty) && n >= b.short
 		switch {
 		case !r.down.IsZero():
 			if b.leased = 0; !now.Before(r.retry) {
@@ -153,9 +159,13 @@ func (r *rates) spend(b *bucket, n int, now time.Time) time.Duration {
 			}
 			return 0
 		case empty:
-			return b.empty.Sub(now) + r.until(float64(n-1-max(0, b.leased)))
+			return b.empty.Sub(now) + r.until(float64(n-b.short-max(0, b.leased)))
+		}
+		if b.waiting == 0 {
+			b.least = n
 		}
 		b.waiting += n
+		b.least = min(b.least, n)
 		r.ask(b, r.ahead(b, now), now)
 		if r.slow || b.answered == nil {
 			b.waiting -= n
@@ -226,10 +236,10 @@ func (r *rates) await(answered <-chan struct{}, patience <-chan time.Time) {
 
 // A demand is a request to the store.
 type demand struct {
-	bucket  *bucket
-	want    int
-	asked   time.Time
-	settled bool
+	bucket      *bucket
+	least, most int
+	asked       time.Time
+	settled     bool
 }
 
 // ask asks the store for what was lent, for what calls wait for and for so many more, unless the
@@ -238,19 +248,23 @@ func (r *rates) ask(b *bucket, ahead int, now time.Time) {
 	if b.answered != nil || r.asking >= maxAsking {
 		return
 	}
-	want := min(b.waiting+ahead-b.leased, r.limits.Burst)
-	if want <= 0 {
+	most := min(b.waiting+ahead-b.leased, r.limits.Burst)
+	if most <= 0 {
 		return
+	}
+	least := 1 // what was lent is paid by any
+	if b.waiting > 0 && b.leased >= 0 {
+		least = min(b.least-b.leased, most)
 	}
 	r.asking++
 	r.retry = now.Add(ratePause)
 	b.answered, b.asked, b.used = make(chan struct{}), now, 0
-	go r.take(&demand{bucket: b, want: want, asked: now})
+	go r.take(&demand{bucket: b, least: max(1, least), most: most, asked: now})
 }
 
 // take sends the demand. A store that ignores its context keeps the goroutine, and nobody waits.
 func (r *rates) take(d *demand) {
-	ctx, cancel := context.WithTimeout(context.Background(), rateTimeout)
+	ctx, cancel := context.WithTimeout(r.life, rateTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { r.settle(d, 0, 0, ctx.Err()) })
 	taken, wait, err := 0, time.Duration(0), errRateStorePanicked
@@ -262,7 +276,7 @@ func (r *rates) take(d *demand) {
 		r.asking--
 		r.lock.Unlock()
 	}()
-	taken, wait, err = r.store.Take(ctx, d.bucket.name, d.want, r.limits.RequestsPerSecond, r.limits.Burst)
+	taken, wait, err = r.store.Take(ctx, d.bucket.name, d.least, d.most, r.limits.RequestsPerSecond, r.limits.Burst)
 }
 
 var errRateStorePanicked = errors.New("the store panicked")
@@ -287,10 +301,11 @@ func (r *rates) settle(d *demand, taken int, wait time.Duration, err error) {
 	} else {
 		r.down = time.Time{}
 		r.slow = r.slow && now.Sub(d.asked) > rateWait
-		r.lease(d, min(max(taken, 0), d.want), wait, now)
+		r.lease(d, min(max(taken, 0), d.most), wait, now)
 	}
 	r.lock.Unlock()
 	switch { // not while others wait for the log
+	case r.life.Err() != nil: // the server's end is no outage
 	case err != nil && began.IsZero():
 		r.log.Warn("the rate store fails; each replica limits users by itself", slog.Any("error", err))
 	case err == nil && !began.IsZero():
@@ -304,7 +319,16 @@ func (r *rates) lease(d *demand, taken int, wait time.Duration, now time.Time) {
 	b.leased += taken
 	b.lapses = now.Add(leaseLife)
 	b.empty = time.Time{}
-	if taken < d.want {
+	if taken < d.most {
+		wait = min(wait, r.until(float64(d.least))) // a bucket fills in its time, whatever the store says
 		b.empty = now.Add(max(wait-now.Sub(d.asked), r.pause))
+		b.short = d.least
 	}
+}
+
+// isPaused reports whether the store has failed and would not be asked now.
+func (r *rates) isPaused() bool {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return !r.down.IsZero() && r.now().Before(r.retry)
 }

@@ -19,11 +19,13 @@ type rateStore struct {
 	mu      sync.Mutex
 	full    map[string]time.Time // when the user's bucket is
 	asked   int
+	gone    int // requests whose context ended
 	delay   time.Duration
 	err     error
 	hangs   chan struct{} // Take ignores its context until it is closed
 	panics  bool
-	answers func(want int) int // in place of what is right
+	answers func(most int) int // in place of what is right
+	wait    time.Duration      // with answers
 }
 
 func (s *rateStore) set(change func()) {
@@ -38,7 +40,13 @@ func (s *rateStore) requests() int {
 	return s.asked
 }
 
-func (s *rateStore) Take(ctx context.Context, user string, want int, rate float64, burst int) (int, time.Duration, error) {
+func (s *rateStore) ended() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone
+}
+
+func (s *rateStore) Take(ctx context.Context, user string, least, most int, rate float64, burst int) (int, time.Duration, error) {
 	s.mu.Lock()
 	s.asked++
 	delay, hangs, panics := s.delay, s.hangs, s.panics
@@ -48,12 +56,13 @@ func (s *rateStore) Take(ctx context.Context, user string, want int, rate float6
 	}
 	if hangs != nil {
 		<-hangs
-		return want, 0, nil
+		return most, 0, nil
 	}
 	if delay > 0 {
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():
+			s.set(func() { s.gone++ })
 			return 0, 0, ctx.Err()
 		}
 	}
@@ -63,7 +72,7 @@ func (s *rateStore) Take(ctx context.Context, user string, want int, rate float6
 		return 0, 0, s.err
 	}
 	if s.answers != nil {
-		return s.answers(want), 0, nil
+		return s.answers(most), s.wait, nil
 	}
 	if s.full == nil {
 		s.full = map[string]time.Time{}
@@ -74,9 +83,12 @@ func (s *rateStore) Take(ctx context.Context, user string, want int, rate float6
 		full = now
 	}
 	calls := float64(burst) - float64(full.Sub(now))/float64(each)
-	taken := min(want, int(math.Floor(calls+1e-6)))
+	taken := min(most, int(math.Floor(calls+1e-6)))
+	if taken < least {
+		taken = 0
+	}
 	s.full[user] = full.Add(time.Duration(taken) * each)
-	return taken, time.Duration((1 - calls + float64(taken)) * float64(each)), nil
+	return taken, time.Duration((float64(least) - calls + float64(taken)) * float64(each)), nil
 }
 
 // replicas are tables of users that share a store.
@@ -214,6 +226,46 @@ func TestSharedRatesBurst(t *testing.T) {
 			settle()
 			if x.admitted != limits.Burst || x.longest > 10*time.Millisecond {
 				t.Errorf("%d of a burst of %d admitted after %v at most; want all after 10ms", x.admitted, limits.Burst, x.longest)
+			}
+		})
+	}
+}
+
+// Batches get what they would at one replica: one that is refused uses up nothing, at whichever
+// replica the client tries again.
+func TestSharedRatesBatches(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		limits mcpentra.Limits
+		batch  int
+		every  time.Duration
+	}{
+		{mcpentra.Limits{RequestsPerSecond: 0.1, Burst: 10}, 5, 25 * time.Second},
+		{mcpentra.Limits{RequestsPerSecond: 1, Burst: 40}, 32, 10 * time.Second},
+		{mcpentra.Limits{RequestsPerSecond: 5, Burst: 10}, 10, 500 * time.Millisecond},
+		{mcpentra.Limits{RequestsPerSecond: 5, Burst: 10}, 5, 500 * time.Millisecond},
+		{mcpentra.Limits{RequestsPerSecond: 100, Burst: 200}, 32, 100 * time.Millisecond},
+	} {
+		send := func(users []mcpentra.Users) (admitted int, longest time.Duration) {
+			for i := range 60 {
+				release, wait := users[i%len(users)].AdmitBatch("alice", row.batch)
+				if wait == 0 {
+					admitted++
+					release()
+				}
+				longest = max(longest, wait)
+				pass(row.every)
+			}
+			settle()
+			return admitted, longest
+		}
+		synctest.Test(t, func(t *testing.T) {
+			alone, wait := send([]mcpentra.Users{mcpentra.NewUsers(row.limits, time.Now)})
+			for _, n := range []int{1, 2, 4} {
+				got, longest := send(replicas(n, row.limits, &rateStore{delay: time.Millisecond}, slog.New(slog.DiscardHandler)))
+				if got < alone-1 || got > alone+1 || longest > wait+time.Second {
+					t.Errorf("%+v, batches of %d every %v, %d replicas: %d admitted, Retry-After %v at most; want %d and %v, as without them", row.limits, row.batch, row.every, n, got, longest, alone, wait)
+				}
 			}
 		})
 	}

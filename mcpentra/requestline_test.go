@@ -18,7 +18,6 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/entratest"
-	"github.com/mcpentra/mcp-entra-go/internal/telemetry/telemetrytest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
@@ -231,9 +230,6 @@ func (a *auditor) ordinary() {
 	a.send(w, "a batch with a call that is not allowed", "["+callBody("secure_ping")+","+callBody("report")+"]", known)
 	a.send(w, "a tool that panics", callBody("panics"), known)
 	a.send(w, "an unknown tool", callBody("nothing"), known)
-	w.options = append(w.options, mcpentra.WithTracerProvider(telemetrytest.New().TracerProvider()))
-	w.rebuild(a.t)
-	a.send(w, "a call in a trace of ours", callBody("secure_ping"), traced)
 }
 
 func (a *auditor) refused() {

@@ -275,6 +275,7 @@ func (s *Server) run(ctx context.Context, l net.Listener, getCertificate func(*t
 	getCertificate, unwatch := s.stages.log.observer.certificate(getCertificate)
 	defer unwatch()
 	defer s.unwatch()
+	defer s.stages.admission.users.rates.end()
 	server := edge.Server{Handler: s, Log: s.stages.log.Logger, Drain: s.stages.drain, DrainTimeout: s.stages.limits.DrainTimeout, GetCertificate: getCertificate}
 	if err := server.Serve(ctx, l); err != nil {
 		return fmt.Errorf("mcpentra: %w", err)

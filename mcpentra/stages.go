@@ -124,11 +124,11 @@ func (s *stages) arrive(next http.Handler) http.Handler {
 		c.client, c.host = s.proxies.Client(r)
 		w.Header()[requestIDHeader] = []string{c.id}
 		edge.CleanPath(r)
+		defer c.endSpan() // also after a panic
 		defer s.log.recovered(r)
 		c.writer.Init(w, r, s.limits.BodyTimeout, s.limits.WriteTimeout)
 		next.ServeHTTP(&c.writer, r)
 		c.writer.Finish()
-		c.endSpan()
 		c.ticket.done(0)
 	})
 }
@@ -196,7 +196,7 @@ func (s *stages) receive(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		makeRoom(method == "")
 		m := newMessage(ctx, s, method, req, dispatch)
-		s.serve(m, stages) //nolint:contextcheck // a message is a context
+		s.serve(m, stages)
 		return m.result, m.err
 	}
 }
@@ -236,7 +236,7 @@ func (s *stages) finish(m *rpcMessage, stages []messageStage) {
 func (s *stages) enter(m *rpcMessage, stages []messageStage) {
 	defer s.recoverMessage(m)
 	if !s.log.isToldElsewhere(m) {
-		s.log.observer.beginMessage(m) //nolint:contextcheck // a message is a context
+		s.log.observer.beginMessage(m)
 	}
 	for ; m.entered < len(stages); m.entered++ {
 		if enter := stages[m.entered].enter; enter != nil {

@@ -7,8 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/mcpentra/mcp-entra-go/authproxy"
 	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry/telemetrytest"
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
@@ -21,17 +24,28 @@ func watchedWorld(t *testing.T, r *telemetrytest.Recorder, opts ...mcpentra.Opti
 	t.Helper()
 	w := policyWorld(t, append(opts, mcpentra.WithTracerProvider(r.TracerProvider()), mcpentra.WithMeterProvider(r.MeterProvider()))...)
 	var err error
+	w.verifier, err = entraauth.NewVerifier(w.tenant.ID(), w.api.ClientID, &entraauth.Options{
+		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), Logger: w.logger(), KeyRefetchInterval: time.Second,
+		TracerProvider: r.TracerProvider(), MeterProvider: r.MeterProvider(),
+	})
+	must(t, err)
+	t.Cleanup(func() { _ = w.verifier.Close() })
+	proxyApp := w.tenant.AddApp("The proxy")
+	proxy, err := authproxy.New("https://mcp.example.com", w.tenant.ID(), proxyApp.ClientID, clientauth.Secret(proxyApp.AddSecret()), [][]byte{[]byte("a key of at least 32 random bytes")}, &authproxy.Options{
+		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), TracerProvider: r.TracerProvider(), MeterProvider: r.MeterProvider(),
+	})
+	must(t, err)
 	w.exchanger, err = obo.NewExchanger(w.tenant.ID(), w.api.ClientID, clientauth.Secret(w.api.AddSecret()), &obo.Options{
 		HTTPClient: w.tenant.HTTPClient(), AuthorityHost: w.tenant.AuthorityHost(), Logger: w.logger(),
 		TracerProvider: r.TracerProvider(), MeterProvider: r.MeterProvider(),
 	})
 	must(t, err)
 	set, err := blobtool.New(w.blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{
-		HTTPClient: w.blobs.HTTPClient(), Logger: w.logger(), Tools: []string{"list_blobs", "read_blob"},
+		HTTPClient: w.blobs.HTTPClient(), Logger: w.logger(), Tools: []string{"list_blobs", "read_blob", "search_blobs"},
 		TracerProvider: r.TracerProvider(), MeterProvider: r.MeterProvider(),
 	})
 	must(t, err)
-	w.options = append(w.options, mcpentra.WithTools(set))
+	w.options = append(w.options, mcpentra.WithTools(set), mcpentra.WithAuthProxy(proxy))
 	w.rebuild(t)
 	addFailures(w)
 	return w
@@ -53,7 +67,7 @@ func TestTelemetryNamesNobody(t *testing.T) {
 		bodies := []string{
 			callBody("secure_ping"), callBody("fails"), callBody("breaks"), callBody("panics"), callBody("report"), callBody("get_user_info"),
 			message("tools/call", `{"name":"read_blob","arguments":{"blob_path":"hello.txt"}}`), message("tools/call", `{"name":"read_blob","arguments":{"blob_path":"missing-secret.txt"}}`),
-			message("tools/call", `{"name":"list_blobs","arguments":{}}`), message("tools/call", `{"name":"read_blob_with_token","arguments":{"blob_path":"hello.txt"}}`),
+			message("tools/call", `{"name":"list_blobs","arguments":{}}`), message("tools/call", `{"name":"search_blobs","arguments":{"text":"needle-secret"}}`), message("tools/call", `{"name":"read_blob_with_token","arguments":{"blob_path":"hello.txt"}}`),
 			message("tools/call", fmt.Sprintf(`{"name":%q}`, hostile)), message("prompts/get", fmt.Sprintf(`{"name":%q}`, hostile)), message(hostile, `{}`),
 			message("prompts/get", `{"name":"greet"}`), message("prompts/list", `{}`), message("tools/list", `{}`), message("tools/list", `{"cursor":"cursor-secret"}`),
 			message("resources/list", `{}`), message("resources/read", `{"uri":"note://own"}`), message("resources/read", `{"uri":"note://team/plan"}`),
@@ -79,11 +93,13 @@ func TestTelemetryNamesNobody(t *testing.T) {
 		}
 		do(t, "SECRET", w.url, "", header)
 		do(t, http.MethodGet, strings.TrimSuffix(w.url, "/mcp")+"/path-secret?query-secret", "", nil)
+		base := strings.TrimSuffix(w.url, "/mcp")
+		signIn(t, base)
 		w.tenant.RevokeConsent(w.api, w.tenant.Storage())
 		w.post(t, message("tools/call", `{"name":"read_blob","arguments":{"blob_path":"hello.txt"}}`), w.bearer(map[string]any{"oid": w.bob.ObjectID}))
 
 		never := []string{
-			"secret", "hostile", "note:", "hello.txt", "docs", "127.0.0.1", "192.0.2.77", "evil", "eyJ", "AADSTS", "/mcp", "mcp.example.com",
+			"secret", "hostile", "note:", "hello.txt", "docs", "127.0.0.1", "localhost", "192.0.2.77", "evil", "eyJ", "AADSTS", "/mcp", "mcp.example.com",
 			w.alice.ObjectID, w.bob.ObjectID, "alice", "Alice", w.client.ClientID, w.api.ClientID, w.tenant.ID(), token, header["Mcp-Session-Id"], strings.TrimPrefix(w.blobs.URL(), "http://"),
 		}
 		texts := r.Texts()
@@ -103,13 +119,39 @@ func TestTelemetryNamesNobody(t *testing.T) {
 				t.Errorf("%s: the request id %s is there, want it nowhere", mode.name, id)
 			}
 		}
-		if r.Series(telemetry.Exchanges.Name) == nil || len(r.Named(telemetry.SpanStorage)) == 0 || len(r.Named(telemetry.SpanEntra)) == 0 {
-			t.Errorf("%s: no exchanges or requests to Azure in %q", mode.name, r.Metrics())
-		}
-		for _, s := range r.Spans() {
-			if !s.Ended && s.Name != "GET" {
-				t.Errorf("%s: %s has not ended", mode.name, s.Name)
+		for _, name := range []string{telemetry.SpanKeys, telemetry.SpanKeysRequest, telemetry.SpanPolicy, telemetry.SpanExchange, telemetry.SpanEntra, telemetry.SpanStorage, telemetry.SpanSearch} {
+			if len(r.Named(name)) == 0 {
+				t.Errorf("%s: no span %q: this test sees nothing of it", mode.name, name)
 			}
 		}
+		for _, m := range []telemetry.Metric{telemetry.KeysFetches, telemetry.Verifications, telemetry.Exchanges, telemetry.StorageDuration, telemetry.SignIns, telemetry.SignInsRefused} {
+			if sum := 0.0; !slices.ContainsFunc(slices.Collect(maps.Values(r.Series(m.Name))), func(n float64) bool { sum += n; return sum > 0 }) {
+				t.Errorf("%s: %s counted nothing: this test sees nothing of it", mode.name, m.Name)
+			}
+		}
+		_ = w.verifier.Close()
+		for _, fault := range r.Faults() {
+			t.Errorf("%s: %s", mode.name, fault)
+		}
 	}
+}
+
+// signIn sends what the authorization proxy serves and refuses.
+func signIn(t *testing.T, base string) {
+	t.Helper()
+	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Traceparent": "00-" + traceSent + "-b7ad6b7169203331-01", "Baggage": "baggage-secret=1"}
+	_, _, metadata := do(t, http.MethodGet, base+"/.well-known/oauth-authorization-server", "", nil)
+	_, _, client := do(t, http.MethodPost, base+"/register", `{"redirect_uris":["https://client-secret.example/callback"],"client_name":"name-secret"}`, nil)
+	id, _ := decode(t, client)["client_id"].(string)
+	if !strings.Contains(metadata, "authorization_endpoint") || id == "" {
+		t.Errorf("got the metadata %s and the client %s, want both", metadata, client)
+	}
+	do(t, http.MethodGet, base+"/authorize?response_type=code&state=state-secret&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&redirect_uri=https%3A%2F%2Fclient-secret.example%2Fcallback&client_id="+id, "", nil)
+	do(t, http.MethodGet, base+"/authorize?client_id=hostile-secret", "", nil)
+	do(t, http.MethodGet, base+"/callback?code=code-secret&state=state-secret", "", nil)
+	do(t, http.MethodPost, base+"/consent", "consent=secret", form)
+	do(t, http.MethodPost, base+"/token", "grant_type=authorization_code&code=code-secret&client_id="+id, form)
+	do(t, http.MethodPost, base+"/token", "grant_type=grant-secret&client_id=hostile-secret", form)
+	do(t, http.MethodPost, base+"/revoke", "token=token-secret&client_id="+id, form)
+	do(t, "SECRET", base+"/token", "", form)
 }

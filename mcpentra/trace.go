@@ -17,7 +17,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/telemetry"
 )
 
-// WithTracerProvider makes a span for each message, with OpenTelemetry, and for each HTTP
+// WithTracerProvider reports a span to OpenTelemetry for each message, and for each HTTP
 // request that is refused before its messages are read. The context of a tool has the span of
 // its call, so that the tool's own spans are its children. Without this option nothing of
 // OpenTelemetry is called. The packages that tools use have providers of their own in their
@@ -33,7 +33,7 @@ import (
 // [docs/telemetry.md]: https://github.com/mcpentra/mcp-entra-go/blob/main/docs/telemetry.md
 func WithTracerProvider(tracers trace.TracerProvider) Option {
 	return func(c *config) error {
-		if tracers == nil {
+		if telemetry.IsNil(tracers) {
 			return errors.New("WithTracerProvider: the provider is nil; pass one, or leave the option out")
 		}
 		c.tracers = tracers
@@ -73,14 +73,16 @@ func (o *observer) traced(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
-			o.begin(callOf(r.Context()), r)
+			c := callOf(r.Context())
+			c.Context = o.begin(c, r)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// begin begins the span of an HTTP request.
-func (o *observer) begin(c *call, r *http.Request) {
+// begin begins the span of an HTTP request, and returns the context for spans below it. Once others
+// may use the call as their context, it must not be replaced.
+func (o *observer) begin(c *call, r *http.Request) context.Context {
 	ctx, caller := c.Context, spanContext(c.traceparent)
 	around := trace.SpanContextFromContext(r.Context()) // of a handler around the server's
 	believed := caller.IsValid() && !around.IsValid() && (o.fromHeader || o.proxies.Sent(r))
@@ -93,7 +95,8 @@ func (o *observer) begin(c *call, r *http.Request) {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, caller)
 	}
 	name := httpName(r.Method)
-	c.Context, c.span = o.Start(ctx, name, asServer...)
+	ctx, c.span = o.Start(ctx, name, asServer...)
+	c.spanBegun = true
 	if c.span.Recording() {
 		if name == telemetry.SpanHTTP {
 			name = telemetry.Other
@@ -103,12 +106,14 @@ func (o *observer) begin(c *call, r *http.Request) {
 	if !believed && caller.TraceID() != around.TraceID() {
 		c.span.Link(caller)
 	}
+	return ctx
 }
 
 // beginSignIn begins the span of a request to the authorization proxy.
 func (o *observer) beginSignIn(r *http.Request) {
 	if o.Traces() {
-		o.begin(callOf(r.Context()), r)
+		c := callOf(r.Context())
+		c.Context = o.begin(c, r)
 	}
 }
 
@@ -156,7 +161,7 @@ func (o *observer) beginMessage(m *rpcMessage) {
 	}
 	if m.span.Recording() { // its own spans may be seen before it ends
 		v := verdict{method: m.method}
-		v.tool, v.prompt = o.named(m.targets, m)
+		v.tool, v.prompt = o.named(m.targets, nil)
 		m.span.Rename(v.operation())
 	}
 	switch {

@@ -166,9 +166,8 @@ func (v *agentAssertions) load(ctx context.Context, seen *seenExchange, g *agent
 		return cache.Item[agentAssertion]{}, e
 	}
 	started := v.now()
-	seen.sends()
 	r := request{agent: g}
-	got, e := v.sender.prove(ctx, attempt{tenant: home, circuit: v.circuits[g.id], caller: who, request: r, first: true})
+	got, e := v.sender.prove(ctx, attempt{tenant: home, circuit: v.circuits[g.id], caller: who, request: r, first: true, sends: seen.sends})
 	if e != nil {
 		e = e.of(r)
 		e.first = true

@@ -67,8 +67,7 @@ func (c *circuit) enter() (probe bool, open *Error) {
 		return false, nil
 	}
 	now := c.now()
-	// A transport that ignores its context must not keep the circuit open forever.
-	if !lasts(c.probed, exchangeTimeout, now) && !lasts(c.since, c.until.Sub(c.since), now) {
+	if !c.pausedAt(now) {
 		c.probed = now
 		return true, nil
 	}
@@ -141,11 +140,18 @@ func (c *circuit) close(ctx context.Context) {
 	c.failures, c.pause, c.probed, c.last = 0, 0, time.Time{}, nil
 }
 
-// isOpen reports whether requests are paused, but for a probe.
+// isOpen reports whether a request would not be sent now. After a pause the next one is, as the
+// probe: without any, nobody knows whether the service is back.
 func (c *circuit) isOpen() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.pause != 0
+	return c.pause != 0 && c.pausedAt(c.now())
+}
+
+// pausedAt reports whether an open circuit is in its pause, or waits for the probe's answer. A
+// transport that ignores its context must not keep it open forever.
+func (c *circuit) pausedAt(now time.Time) bool {
+	return lasts(c.probed, exchangeTimeout, now) || lasts(c.since, c.until.Sub(c.since), now)
 }
 
 // lasts reports whether a period that began at a time and takes d is still running. One

@@ -102,8 +102,7 @@ func (x *Exchanger) obtain(ctx context.Context, seen *seenExchange, s subject, r
 		}
 	}
 	caller := who.caller(s)
-	seen.sends()
-	got, e := x.redeem(ctx, key, attempt{tenant: who.tenant, circuit: who.tenant.circuit, caller: caller, assertion: token, request: r})
+	got, e := x.redeem(ctx, key, attempt{tenant: who.tenant, circuit: who.tenant.circuit, caller: caller, assertion: token, request: r, sends: seen.sends})
 	if e != nil {
 		return x.failed(ctx, who, r, e)
 	}

@@ -39,10 +39,10 @@ type Options struct {
 	// warnings about the configuration. It also gets a warning for each failed exchange
 	// (a debug record if the server logs its requests, as mcpentra's does) and a debug
 	// record for each exchange. Each has exchanges, the client-request-id of each request that
-	// was sent to Entra for it, which Entra's sign-in log calls correlation id. Nothing of a token is logged. Without a Logger, what only
-	// the operator can fix goes to the log of the server that handles the request, or else
-	// to slog.Default(); outages and warnings about the configuration go to
-	// slog.Default(), and the rest is not logged.
+	// was sent to Entra for it: the correlation ID of Entra's sign-in log. Nothing of a token
+	// is logged. Without a Logger, what only the operator can fix goes to the log of the server
+	// that handles the request, or else to slog.Default(); outages and warnings about the
+	// configuration go to slog.Default(), and the rest is not logged.
 	Logger *slog.Logger
 	// TracerProvider gets a span for each exchange, below it one for each request to Entra, and
 	// one for each caller that waits for an exchange of another caller. A cached token has none.
@@ -51,10 +51,10 @@ type Options struct {
 	// no trace context. Defaults to none.
 	TracerProvider trace.TracerProvider
 	// MeterProvider gets exchanges by outcome and kind of error, their duration, the use of
-	// the cache and of Store, whether requests to Entra or Store are paused, and when the
-	// certificate ends that signs the app's assertions. It keeps the exchanger in memory. Of
-	// several exchangers with the same provider, counts add up, and one is seen of the rest.
-	// Defaults to none.
+	// the cache and of Store, whether requests to Entra or Store are paused, and the end of
+	// the certificate that signs the app's assertions. It keeps the exchanger in memory. If
+	// several exchangers share the provider, counts and sizes add up, and the rest is that of
+	// one of them. Defaults to none.
 	MeterProvider metric.MeterProvider
 	// AuthorityHost is the cloud, such as https://login.microsoftonline.us.
 	// Defaults to https://login.microsoftonline.com.

@@ -83,7 +83,8 @@ type attempt struct {
 	proof     clientcred.Proof
 	assertion string // the user's token; none in an agent's first step
 	request   request
-	first     bool // the first step of an agent's exchange: the app gets the agent's assertion
+	first     bool   // the first step of an agent's exchange: the app gets the agent's assertion
+	sends     func() // called before each request
 }
 
 // insist sends a request and retries it after transient failures: HTTP 429 and 5xx,
@@ -127,7 +128,7 @@ func (s *sender) guarded(ctx context.Context, a attempt) (got *entrawire.Success
 // then can't hold another user's token, or an old one.
 func (s *sender) send(ctx context.Context, a attempt) (*entrawire.Success, *Error) {
 	t, proof, r := a.tenant, a.proof, a.request
-	w := &wire{sender: s, tenant: t}
+	w := &wire{sender: s, tenant: t, sends: a.sends}
 	options := []confidential.Option{
 		confidential.WithHTTPClient(w),
 		confidential.WithInstanceDiscovery(false), // the host is configured
@@ -216,6 +217,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 type wire struct {
 	sender *sender
 	tenant *tenant
+	sends  func()
 	// The outcome: one of the two.
 	success *entrawire.Success
 	err     error
@@ -228,6 +230,7 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 		return jsonResponse(req, w.tenant.discovery), nil
 	case req.Method == http.MethodPost && target == w.tenant.tokenURL:
 		trail.Of(req.Context()).Add(req.Header.Get("client-request-id")) // MSAL's, new for each request
+		w.sends()
 		w.success, w.err = w.sender.wire.Send(req)
 	default:
 		w.err = &entrawire.NotSentError{Reason: fmt.Sprintf("a request to %s %s is not part of the exchange", req.Method, target)}

@@ -225,8 +225,7 @@ func (h *storeHealth) call(ctx context.Context, what string, f func(context.Cont
 func (h *storeHealth) enter(what string) (*storeCall, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	paused := h.failing && (h.running > 0 || lasts(h.failedAt, storePause, h.now()))
-	if paused || h.running >= maxStoreCalls {
+	if h.paused() || h.running >= maxStoreCalls {
 		return nil, false
 	}
 	h.running++
@@ -260,11 +259,16 @@ func (h *storeHealth) settle(ctx context.Context, c *storeCall, err error, retur
 	}
 }
 
-// isFailing reports whether the store is not used at the moment, but for a probe.
-func (h *storeHealth) isFailing() bool {
+// isPaused reports whether the store would not be called now, because it has failed.
+func (h *storeHealth) isPaused() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.failing
+	return h.paused()
+}
+
+// paused is isPaused for those who hold the lock.
+func (h *storeHealth) paused() bool {
+	return h.failing && (h.running > 0 || lasts(h.failedAt, storePause, h.now()))
 }
 
 var errStorePanicked = errors.New("the store panicked")

@@ -49,30 +49,20 @@ func (k exchangeKind) attributes() []attribute.KeyValue {
 const (
 	outcomeOK    = "ok"
 	outcomeError = "error"
-	// internalError is the kind of a panic.
-	internalError = "internal"
 )
 
-// errorKinds are the kinds of [Error] as telemetry has them.
-var errorKinds = []struct {
-	kind error
-	name string
-}{
-	{ErrNoAssertion, "no_assertion"}, {ErrAssertionInvalid, "assertion_invalid"}, {ErrAssertionExpired, "assertion_expired"},
-	{ErrScopeNotAllowed, "scope_not_allowed"}, {ErrTenantNotAllowed, "tenant_not_allowed"}, {ErrAgentNotAllowed, "agent_not_allowed"},
-	{ErrClaimsInvalid, "claims_invalid"}, {ErrConsentRequired, "consent_required"}, {ErrInteractionRequired, "interaction_required"},
-	{ErrBlocked, "blocked"}, {ErrMisconfigured, "misconfigured"}, {ErrThrottled, "throttled"}, {ErrUnavailable, "unavailable"},
+// kinds are those of [Error].
+var kinds = []error{
+	ErrNoAssertion, ErrAssertionInvalid, ErrAssertionExpired, ErrScopeNotAllowed, ErrTenantNotAllowed, ErrAgentNotAllowed, ErrClaimsInvalid,
+	ErrConsentRequired, ErrInteractionRequired, ErrBlocked, ErrMisconfigured, ErrThrottled, ErrUnavailable,
 }
 
+// kindName returns the kind of an [Error] as the log's reason has it.
 func kindName(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
-		for _, k := range errorKinds {
-			if errors.Is(e.Kind, k.kind) {
-				return k.name
-			}
-		}
+	if e, ok := errors.AsType[*Error](err); ok && slices.Contains(kinds, e.Kind) {
+		return telemetry.ReasonOf(e.Kind)
 	}
-	return internalError
+	return telemetry.Internal
 }
 
 func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry {
@@ -81,17 +71,17 @@ func newExchangerTelemetry(o *Options, now func() time.Time) *exchangerTelemetry
 	if len(o.Agents) > 0 {
 		operations = append(operations, anAssertion.name)
 	}
-	var kinds []exchangeKind
+	var sets []exchangeKind
 	for _, name := range operations {
-		kinds = append(kinds, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, internalError})
-		for _, k := range errorKinds {
-			kinds = append(kinds, exchangeKind{name, outcomeError, k.name})
+		sets = append(sets, exchangeKind{name, outcomeOK, ""}, exchangeKind{name, outcomeError, telemetry.Internal})
+		for _, k := range kinds {
+			sets = append(sets, exchangeKind{name, outcomeError, telemetry.ReasonOf(k)})
 		}
 	}
 	byOperation := func(name string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(name)}
 	}
-	t.exchanges = telemetry.NewCounter(t.Telemetry, telemetry.Exchanges, exchangeKind.attributes, kinds...)
+	t.exchanges = telemetry.NewCounter(t.Telemetry, telemetry.Exchanges, exchangeKind.attributes, sets...)
 	t.duration = telemetry.NewHistogram(t.Telemetry, telemetry.ExchangeDuration, exchangeKind.attributes)
 	t.waiters = telemetry.NewCounter(t.Telemetry, telemetry.ExchangeWaiters, byOperation, operations...)
 	t.ahead = telemetry.NewCounter(t.Telemetry, telemetry.ExchangeAhead, byOperation, operations...)
@@ -107,7 +97,7 @@ func (t *exchangerTelemetry) client(c *http.Client, name string) *http.Client {
 
 // observe reports the state of the exchanger whenever metrics are collected.
 func (t *exchangerTelemetry) observe(x *Exchanger) {
-	t.Observe(telemetry.ExchangeCacheSize, func() (float64, bool) { return float64(x.tokens.Len()), true })
+	t.ObserveCount(telemetry.ExchangeCacheSize, x.tokens.Len)
 	t.Observe(telemetry.AssertionEnds, func() (float64, bool) {
 		end, ok := x.sender.proofs.Expires()
 		return float64(end.Unix()), ok
@@ -121,7 +111,7 @@ func (t *exchangerTelemetry) observe(x *Exchanger) {
 		t.observeOpen("agent", func() bool { return slices.ContainsFunc(agents, (*circuit).isOpen) })
 	}
 	if s := x.storage; s != nil {
-		t.observeOpen("store", s.health.isFailing)
+		t.observeOpen("store", s.health.isPaused)
 		for result, count := range map[string]*atomic.Uint64{"hit": &s.hits, "miss": &s.misses, "error": &s.health.failures} {
 			t.ObserveTotal(telemetry.StoreLookups, func() int64 { return int64(count.Load()) }, telemetry.Result.String(result)) //nolint:gosec // it never gets so large
 		}
@@ -166,9 +156,8 @@ type seenExchange struct {
 	t         *exchangerTelemetry
 	operation *operation
 	span      telemetry.Span
-	stored    bool // the store had the token
-	sent      time.Time
-	known     bool // Entra has just refused it, so nothing was sent
+	stored    bool      // the store had the token
+	sent      time.Time // the first request, if any
 	outcome   string
 	errorKind string
 }
@@ -176,7 +165,7 @@ type seenExchange struct {
 // begin begins an exchange's span: a child of the caller's that waits for it, or a root with a
 // link to that of the caller that has found the token due for renewal.
 func (t *exchangerTelemetry) begin(ctx context.Context, o *operation) (context.Context, *seenExchange) {
-	seen := &seenExchange{t: t, operation: o, outcome: outcomeError, errorKind: internalError}
+	seen := &seenExchange{t: t, operation: o, outcome: outcomeError, errorKind: telemetry.Internal}
 	load := cache.LoadOf(ctx)
 	if load.Renewal {
 		t.ahead.Add(ctx, o.name, 1)
@@ -199,15 +188,17 @@ func (s *seenExchange) lookedUp(hit bool) {
 	}
 }
 
-// sends notes that Entra is asked now.
-func (s *seenExchange) sends() { s.sent = s.t.now() }
+// sends notes that a request to Entra is sent now: what is known to fail, or waits, is not sent.
+func (s *seenExchange) sends() {
+	if s.sent.IsZero() {
+		s.sent = s.t.now()
+	}
+}
 
 // came notes the outcome. Without it, there was a panic.
 func (s *seenExchange) came(err error) {
 	if s.outcome, s.errorKind = outcomeOK, ""; err != nil {
 		s.outcome, s.errorKind = outcomeError, kindName(err)
-		e, ok := errors.AsType[*Error](err)
-		s.known = ok && e.known
 	}
 }
 
@@ -224,7 +215,7 @@ func (s *seenExchange) end(ctx context.Context) {
 		return
 	}
 	s.t.exchanges.Add(ctx, exchangeKind{s.operation.name, s.outcome, s.errorKind}, 1)
-	if !s.sent.IsZero() && !s.known {
+	if !s.sent.IsZero() {
 		s.t.duration.Record(ctx, exchangeKind{s.operation.name, s.outcome, ""}, s.t.now().Sub(s.sent).Seconds())
 	}
 }

@@ -66,8 +66,8 @@ func TestTelemetryOfAnExchange(t *testing.T) {
 	r, observe := w.observe(t)
 	x := w.exchanger(observe)
 	for _, kind := range []string{
-		"no_assertion", "assertion_invalid", "assertion_expired", "scope_not_allowed", "tenant_not_allowed", "agent_not_allowed", "claims_invalid",
-		"consent_required", "interaction_required", "blocked", "misconfigured", "throttled", "unavailable", "internal",
+		"no_user_assertion", "invalid_user_assertion", "user_assertion_expired_or_revoked", "scope_not_allowed", "tenant_not_allowed", "agent_not_allowed",
+		"invalid_claims_challenge", "consent_required", "user_interaction_required", "blocked_by_policy", "misconfigured", "throttled", "unavailable", "internal_error",
 	} {
 		wantSeries(t, r, telemetry.Exchanges, exchangeFailed(kind), 0)
 	}
@@ -196,7 +196,7 @@ func TestTelemetryOfFailures(t *testing.T) {
 		t.Fatal("got a token, want an error")
 	}
 	wantSeries(t, r, telemetry.Exchanges, exchangeFailed("consent_required"), 1)
-	wantSeries(t, r, telemetry.Exchanges, exchangeFailed("no_assertion"), 1)
+	wantSeries(t, r, telemetry.Exchanges, exchangeFailed("no_user_assertion"), 1)
 	wantSeries(t, r, telemetry.ExchangeDuration, "mcpentra.operation=exchange,mcpentra.outcome=error", 1)
 	if s := r.Named(telemetry.SpanExchange); len(s) != 1 || !s[0].Has(telemetry.ErrorType, "consent_required") || !s[0].Has(telemetry.Outcome, "error") {
 		t.Errorf("exchanges: %+v; want one with error.type consent_required", s)
@@ -209,6 +209,10 @@ func TestTelemetryOfFailures(t *testing.T) {
 		_, _ = w.get(t.Context(), x.Credential(w.assertion(w.tenant.AddUser("user@contoso.com", "User"))))
 	}
 	wantSeries(t, r, telemetry.CircuitOpen, "mcpentra.target=entra", 1)
+	const failed = "mcpentra.operation=exchange,mcpentra.outcome=error"
+	sent := r.Series(telemetry.ExchangeDuration.Name)[failed]
+	_, _ = w.get(t.Context(), x.Credential(w.assertion(w.bob)))
+	wantSeries(t, r, telemetry.ExchangeDuration, failed, sent) // nothing was sent, so it took no time at Entra
 	w.tenant.Fail(entratest.EndpointToken)
 	w.clock.Advance(time.Minute)
 	w.mustGet(x.Credential(w.assertion(w.bob)))

@@ -68,7 +68,7 @@ func TestCluster(t *testing.T) {
 	for i := range users {
 		name := fmt.Sprintf("%064x", i)
 		for _, want := range []int{2, 1, 0} {
-			if taken, _, err := rates.Take(t.Context(), name, 2, 1.0/3600, 3); taken != want || err != nil {
+			if taken, _, err := rates.Take(t.Context(), name, 1, 2, 1.0/3600, 3); taken != want || err != nil {
 				t.Fatalf("Take = %d, %v; want %d", taken, err, want)
 			}
 		}

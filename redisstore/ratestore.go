@@ -45,25 +45,28 @@ func NewRateStore(client redis.UniversalClient, opts *Options) (*RateStore, erro
 
 // takeCalls keeps one number for a bucket: when it is full, in microseconds of Redis's clock. An
 // empty bucket is full after a whole fill; a value beyond that is of other limits, or of a clock
-// that was ahead.
+// that was ahead, and what is no number is none.
 //
-//	KEYS[1] the user; ARGV: how many calls, the microseconds in which one arrives, the burst
+//	KEYS[1] the user; ARGV: the fewest and the most calls, the microseconds in which one arrives, the burst
 var takeCalls = redis.NewScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local want, each, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local was = tonumber(redis.call('GET', KEYS[1]) or now)
+local least, most, each, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local was = tonumber(redis.call('GET', KEYS[1]) or now) or now
 local full = math.min(math.max(was, now), now + each * burst)
 local calls = burst - (full - now) / each
-local taken = math.min(want, math.floor(calls + 0.000001))
+local taken = math.min(most, math.floor(calls + 0.000001))
+if taken < least then
+  taken = 0
+end
 if taken > 0 or was > full then
   full = full + taken * each
   redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', string.format('%.0f', math.max(1, math.ceil((full - now) / 1000))))
 end
-if taken == want then
+if taken == most then
   return {taken, 0}
 end
-return {taken, math.ceil((1 - (calls - taken)) * each)}
+return {taken, math.ceil((least - (calls - taken)) * each)}
 `)
 
 // The bounds on the microseconds in which a call arrives: a day, and what is less than the clock's
@@ -73,15 +76,16 @@ const (
 	minEach = 0.001
 )
 
-// Take takes up to want calls, at least one, from the user's bucket, which holds burst calls and
-// fills by rate calls a second, and returns how many it took. If that is fewer than want, wait is
-// how long until the bucket has one again. A rate is at least one call a day.
-func (s *RateStore) Take(ctx context.Context, user string, want int, rate float64, burst int) (taken int, wait time.Duration, err error) {
-	if positive := want > 0 && burst > 0 && rate > 0; !positive { // false for NaN
-		return 0, 0, fmt.Errorf("redisstore: take: want %d, rate %g, burst %d; they must be positive", want, rate, burst)
+// Take takes least to most calls, as many as there are, from the user's bucket, which holds burst
+// calls and fills by rate calls a second, and returns how many it took: none if the bucket has fewer
+// than least. If that is fewer than most, wait is how long until the bucket has least again. A rate
+// is at least one call a day.
+func (s *RateStore) Take(ctx context.Context, user string, least, most int, rate float64, burst int) (taken int, wait time.Duration, err error) {
+	if possible := 1 <= least && least <= most && least <= burst && rate > 0; !possible { // false for NaN
+		return 0, 0, fmt.Errorf("redisstore: take: least %d, most %d, rate %g, burst %d; want 1 <= least <= most, least <= burst, and a positive rate", least, most, rate, burst)
 	}
 	each := min(max(1e6/rate, minEach), maxEach)
-	got, err := takeCalls.Run(ctx, s.client, []string{s.prefix + user}, want, each, burst).Int64Slice()
+	got, err := takeCalls.Run(ctx, s.client, []string{s.prefix + user}, least, most, each, burst).Int64Slice()
 	if err == nil && len(got) != 2 {
 		err = fmt.Errorf("the answer has %d numbers, not 2", len(got))
 	}

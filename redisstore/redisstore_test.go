@@ -80,17 +80,19 @@ func TestNewRateStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, c := range map[string]struct {
-		want  int
-		rate  float64
-		burst int
+		least, most int
+		rate        float64
+		burst       int
 	}{
-		"nobody is there": {1, 1, 1},
-		"no calls":        {0, 1, 1},
-		"no rate":         {1, 0, 1},
-		"not a number":    {1, math.NaN(), 1},
-		"no burst":        {1, 1, 0},
+		"nobody is there":     {1, 1, 1, 1},
+		"no calls":            {1, 0, 1, 1},
+		"none at least":       {0, 1, 1, 1},
+		"more than the burst": {2, 2, 1, 1},
+		"no rate":             {1, 1, 0, 1},
+		"not a number":        {1, 1, math.NaN(), 1},
+		"no burst":            {1, 1, 1, 0},
 	} {
-		if taken, wait, err := store.Take(t.Context(), "alice", c.want, c.rate, c.burst); taken != 0 || wait != 0 || err == nil {
+		if taken, wait, err := store.Take(t.Context(), "alice", c.least, c.most, c.rate, c.burst); taken != 0 || wait != 0 || err == nil {
 			t.Errorf("Take: %s: %d, %v, %v; want an error", what, taken, wait, err)
 		}
 	}

@@ -117,6 +117,7 @@ func serve(ctx context.Context, c serverconfig.Production, shared *redisStores, 
 	defer seen.flush(ctx, log)
 	s := documented.Surroundings{Log: log, StoreKeys: c.StoreKeys}
 	shared.addTo(&s)
+	shared.check(ctx, log)
 	seen.addTo(&s)
 	if c.MetricsAddr != "" {
 		end, err := seen.serveMetrics(ctx, c.MetricsAddr, log)

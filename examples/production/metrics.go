@@ -24,7 +24,7 @@ const (
 func (w *watch) serveMetrics(ctx context.Context, address string, log *slog.Logger) (end func(), err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("METRICS_ADDR: %w. Stop the program that uses the port, or choose another", err)
+		return nil, fmt.Errorf("METRICS_ADDR: %w. Stop the program that uses the port, or set METRICS_ADDR to an address of this machine and a free port", err)
 	}
 	quiet := slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	mux := http.NewServeMux()

@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
+	neturl "net/url"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,6 +13,9 @@ import (
 	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 	"github.com/mcpentra/mcp-entra-go/redisstore"
 )
+
+// pingTimeout is how long the start waits for Redis: longer than a connection by TLS takes.
+const pingTimeout = 2 * time.Second
 
 // redisStores are what the replicas share. A nil one shares nothing.
 type redisStores struct {
@@ -21,8 +25,8 @@ type redisStores struct {
 	rates   *redisstore.RateStore // nil if each replica has its own rates
 }
 
-// openRedis returns the stores in the configured Redis, nil without one. It sends nothing: without
-// Redis the server works, and the replicas share nothing. The fault shows nothing of the URL, which
+// openRedis returns the stores in the configured Redis, nil without one. It sends nothing: the
+// server works without Redis, too. The fault shows nothing of the URL, which
 // may contain a password.
 func openRedis(c serverconfig.Production) (*redisStores, *serverconfig.Fault) {
 	if c.RedisURL == "" {
@@ -51,17 +55,19 @@ func openRedis(c serverconfig.Production) (*redisStores, *serverconfig.Fault) {
 
 // newClient returns a client of one Redis, or of the cluster if the URL names further nodes.
 func newClient(url string) (redis.UniversalClient, error) {
-	if strings.Contains(url, "addr=") {
+	if u, err := neturl.Parse(url); err == nil && u.Query().Has("addr") {
 		o, err := redis.ParseClusterURL(url)
 		if err != nil {
 			return nil, err
 		}
+		o.ContextTimeoutEnabled = true // a request that nobody waits for ends
 		return redis.NewClusterClient(o), nil
 	}
 	o, err := redis.ParseURL(url)
 	if err != nil {
 		return nil, err
 	}
+	o.ContextTimeoutEnabled = true
 	return redis.NewClient(o), nil
 }
 
@@ -74,6 +80,19 @@ func (s *redisStores) addTo(to *documented.Surroundings) {
 	to.Tokens, to.SignIns = s.tokens, s.signIns
 	if s.rates != nil {
 		to.Rates = s.rates
+	}
+}
+
+// check asks Redis once, so that a wrong URL or password is in the log before the first user comes.
+func (s *redisStores) check(ctx context.Context, log *slog.Logger) {
+	if s == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		log.WarnContext(ctx, "Redis does not answer; until it does, the replicas share nothing, and sign-ins through the server fail. "+
+			"Check REDIS_URL, the network and Redis itself", "error", err)
 	}
 }
 

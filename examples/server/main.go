@@ -142,6 +142,9 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 func runServer(ctx context.Context, c serverconfig.Config, lookup func(string) (string, bool), stderr io.Writer) int {
 	log := c.Logger(stderr, c.LogLevel)
 	heapfloor.Keep(ctx, lookup, log)
+	for _, name := range c.Foreign {
+		c.Warnings = append(c.Warnings, name+" has no effect: only examples/production reads it")
+	}
 	if err := documented.Run(ctx, c, documented.Surroundings{Log: log}); err != nil {
 		c.ReportError(stderr, "the server failed", err)
 		return exitFailed

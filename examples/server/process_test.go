@@ -118,7 +118,7 @@ func TestProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.close()
-	p := w.startProcess(t, nil)
+	p := w.startProcess(t, map[string]string{"METRICS_ADDR": "127.0.0.1:9464"})
 	alice, bob := w.token(w.alice), w.token(w.bob)
 	secrets := map[string]string{"Alice's token": alice, "Bob's token": bob, "the client secret": w.secret}
 	for era, version := range eras {
@@ -148,7 +148,7 @@ func TestProcess(t *testing.T) {
 	p.stop(t)
 	log := p.log.String()
 	wantText(t, log, "level=WARN msg=\""+documented.TokenToolWarning[:40], "obo=\"client secret\"", `msg="these clients will be refused" clients="VS Code`, "code=AADSTS9010010", "tool=read_blob_with_token",
-		"user="+w.tenant.ID()+"."+w.alice.ObjectID, "outcome=ok", "outcome=error", "duration=", "uti=",
+		"METRICS_ADDR has no effect: only examples/production reads it", "user="+w.tenant.ID()+"."+w.alice.ObjectID, "outcome=ok", "outcome=error", "duration=", "uti=",
 		"msg=\"garbage collector\" room_bytes=", "live_bytes=", "resident_bytes=")
 	wantNoSecrets(t, log, secrets)
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,6 +53,7 @@ type Config struct {
 
 	Warnings   []string // to log at startup
 	Misspelled []string // unknown names in the .env file, with suggestions
+	Foreign    []string // variables that are set, and only examples/production reads
 }
 
 // ResourceURL returns the URL that clients use. origin is what the server listens on, for a server
@@ -63,6 +65,11 @@ func (c Config) ResourceURL(origin string) string { return cmp.Or(c.PublicURL, o
 func Read(lookup func(string) (string, bool), dotenv []byte) (Config, []Fault) {
 	v := newVariables(lookup, dotenv)
 	c := v.readConfig()
+	for _, name := range slices.Concat(exclusiveVariables, otelEndpoints) {
+		if v.text(name) != "" {
+			c.Foreign = append(c.Foreign, name)
+		}
+	}
 	c.Misspelled = vocabulary(knownVariables).misspelled(v.file)
 	return c, v.faults
 }

@@ -31,14 +31,19 @@ var (
 		"OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
 	}
 	otelEndpoints = []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"}
+	otelHeaders   = []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"}
+	otelUnchecked = []string{
+		"OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+		"OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_INSECURE", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+	}
 )
 
-// otelVariables are those that are checked.
+// otelVariables are those that are not taken for mistakes.
 var otelVariables = slices.Concat([]string{
 	"OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER",
 	"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
 	"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
-}, otelNumbers, otelEndpoints)
+}, otelNumbers, otelEndpoints, otelHeaders, otelUnchecked)
 
 // readOTel reads and checks the OTEL_ variables. Nothing is exported unless one of them names an
 // exporter or an endpoint: the specification's default would send to localhost.
@@ -57,6 +62,9 @@ func (v *variables) readOTel() OTelExport {
 	}
 	for _, name := range otelEndpoints {
 		v.check(name, checkCollector(v.text(name)), "Set it to the collector's URL, such as http://otel-collector:4318")
+	}
+	for _, name := range otelHeaders {
+		v.check(name, checkHeaders(v.list(name)), "List name=value, comma separated; special characters of the values are percent-encoded")
 	}
 	for _, name := range otelNumbers {
 		if s := v.text(name); s != "" {
@@ -128,4 +136,23 @@ func checkCollector(s string) error {
 		return errors.New("has a user or password; put those into OTEL_EXPORTER_OTLP_HEADERS")
 	}
 	return nil
+}
+
+// checkHeaders accepts headers that OpenTelemetry reads without a complaint. It would log the others,
+// and these have secrets: so the error quotes nothing.
+func checkHeaders(pairs []string) error {
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if _, err := url.PathUnescape(value); !ok || err != nil || !isHeaderName(strings.TrimSpace(name)) {
+			return errors.New("has a part that is not name=value (it is not shown: it may be a secret)")
+		}
+	}
+	return nil
+}
+
+// isHeaderName reports whether a string is a token of RFC 9110, section 5.6.2.
+func isHeaderName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
 }

@@ -23,7 +23,10 @@ type Production struct {
 }
 
 // productionVariables are what examples/production reads besides the example server's.
-var productionVariables = slices.Concat([]string{"REDIS_URL", "STORE_KEYS", "SHARED_RATES", "METRICS_ADDR", "CLIENT_SECRET_EXPIRES"}, otelVariables)
+var productionVariables = slices.Concat(exclusiveVariables, otelVariables)
+
+// exclusiveVariables are those that no other program has.
+var exclusiveVariables = []string{"REDIS_URL", "STORE_KEYS", "SHARED_RATES", "METRICS_ADDR", "CLIENT_SECRET_EXPIRES"}
 
 // ReadProduction is Read for examples/production.
 func ReadProduction(lookup func(string) (string, bool), dotenv []byte) (Production, []Fault) {
@@ -69,7 +72,7 @@ func (v *variables) readRedis(c *Production) {
 		c.Warnings = append(c.Warnings, "REDIS_URL is not rediss://, so its password crosses the network in clear")
 	}
 	if c.OBO && v.text(keys) == "" {
-		v.fault(keys, "is not set, and REDIS_URL is: tokens are stored encrypted only", makeKey+"; the same on all replicas")
+		v.fault(keys, "is missing, and REDIS_URL is set: tokens in Redis must be encrypted", makeKey+"; the same on all replicas")
 	}
 }
 

@@ -62,7 +62,7 @@ func TestProductionFaults(t *testing.T) {
 	}{
 		"Redis by http":           {withRedis("REDIS_URL", "http://:"+testSecret+"@redis"), "REDIS_URL", "rediss://"},
 		"Redis without a host":    {withRedis("REDIS_URL", "redis://"), "REDIS_URL", "has a host"},
-		"no keys":                 {withRedis("STORE_KEYS", ""), "STORE_KEYS", "stored encrypted only"},
+		"no keys":                 {withRedis("STORE_KEYS", ""), "STORE_KEYS", "must be encrypted"},
 		"bad keys":                {withRedis("STORE_KEYS", testSecret), "STORE_KEYS", "key 1 is not base64"},
 		"keys for nothing":        {with("STORE_KEYS", keyOf("a")), "STORE_KEYS", "REDIS_URL is not"},
 		"rates of nobody":         {with("SHARED_RATES", "on"), "SHARED_RATES", "REDIS_URL is not"},
@@ -77,6 +77,8 @@ func TestProductionFaults(t *testing.T) {
 		"a protocol":              {with("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"), "OTEL_EXPORTER_OTLP_PROTOCOL", "is none of"},
 		"a collector's host":      {with("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"), "OTEL_EXPORTER_OTLP_ENDPOINT", "is not a URL"},
 		"a collector's password":  {with("OTEL_EXPORTER_OTLP_ENDPOINT", "https://u:"+testSecret+"@collector"), "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"},
+		"a collector's key":       {with("OTEL_EXPORTER_OTLP_HEADERS", testSecret), "OTEL_EXPORTER_OTLP_HEADERS", "is not name=value"},
+		"a header's value":        {with("OTEL_EXPORTER_OTLP_HEADERS", "api-key="+testSecret+"%zz"), "OTEL_EXPORTER_OTLP_HEADERS", "is not name=value"},
 		"a sampler":               {with("OTEL_TRACES_SAMPLER", "sometimes"), "OTEL_TRACES_SAMPLER", "is none of"},
 		"more than all":           {with("OTEL_TRACES_SAMPLER", "traceidratio", "OTEL_TRACES_SAMPLER_ARG", "1.5"), "OTEL_TRACES_SAMPLER_ARG", "is not a number from 0 to 1"},
 		"no number":               {with("OTEL_TRACES_SAMPLER", "traceidratio", "OTEL_TRACES_SAMPLER_ARG", "NaN"), "OTEL_TRACES_SAMPLER_ARG", "is not a number from 0 to 1"},
@@ -101,8 +103,13 @@ func TestProductionNames(t *testing.T) {
 	if got := strings.Join(p.Misspelled, "\n"); !strings.Contains(got, "did you mean METRICS_ADDR?") || !strings.Contains(got, "did you mean REDIS_URL?") {
 		t.Errorf("got %q, want METRICS_ADDR and REDIS_URL", got)
 	}
+	if p, _ := ReadProduction(lookupIn(with()), []byte("OTEL_EXPORTER_OTLP_HEADERS=a=b\nOTEL_EXPORTER_OTLP_COMPRESSION=gzip\n")); len(p.Misspelled) > 0 {
+		t.Errorf("takes OpenTelemetry's own names for mistakes: %q", p.Misspelled)
+	}
 	if c := mustRead(t, with(), "METRICS_ADDR=x\nSTORE_KEYS=x\n"); len(c.Misspelled) > 0 {
 		t.Errorf("the example server takes them for mistakes: %q", c.Misspelled)
+	} else if got := strings.Join(c.Foreign, " "); got != "STORE_KEYS METRICS_ADDR" {
+		t.Errorf("the variables of another program are %q, want STORE_KEYS METRICS_ADDR", got)
 	}
 	for _, name := range productionVariables {
 		if got := vocabulary(knownVariables).meantBy(name); got != "" {

@@ -41,13 +41,20 @@ type transport struct {
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, span := t.telemetry.Start(req.Context(), t.name, trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(HTTPMethod.String(method(req.Method)), ServerAddress.String(t.address(req.URL.Hostname()))))
+	returned := false
+	defer span.EndUnless(&returned)
 	resp, err := t.next.RoundTrip(req.WithContext(ctx))
+	returned = true
 	if err != nil {
 		span.Fail(FailureOf(err))
 		span.End()
 		return resp, err
 	}
 	span.Answered(resp.StatusCode)
+	if resp.Body == nil { // net/http takes that from a transport
+		span.End()
+		return resp, nil
+	}
 	resp.Body = &endingBody{ReadCloser: resp.Body, span: span}
 	return resp, nil
 }

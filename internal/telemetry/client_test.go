@@ -81,6 +81,28 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// net/http takes an answer without a body from a transport.
+func TestClientWithoutBody(t *testing.T) {
+	t.Parallel()
+	r := telemetrytest.New()
+	client := telemetry.New(r.TracerProvider(), nil).Client(&http.Client{Transport: answering(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusNoContent}, nil
+	})}, telemetry.SpanEntra, func(string) string { return "shown" })
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://hidden.example", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if spans := r.Spans(); len(body) != 0 || err != nil || len(spans) != 1 || spans[0].Attributes[telemetry.HTTPStatus] != "204" {
+		t.Errorf("body %q, %v and spans %+v; want none, and one span with status 204", body, err, spans)
+	}
+}
+
 func TestClientWithoutProvider(t *testing.T) {
 	t.Parallel()
 	given := &http.Client{}
@@ -141,5 +163,26 @@ func TestCauses(t *testing.T) {
 	}
 	if s := got["wait"]; !is(s.Parent, span.Context()) || len(s.Links) != 1 || !is(s.Links[0].SpanContext, work.Context()) {
 		t.Errorf("wait: %+v; want it below the caller with a link to the work", s)
+	}
+}
+
+// The span of a request whose transport panics ends, as a failure, once.
+func TestClientPanics(t *testing.T) {
+	t.Parallel()
+	r := telemetrytest.New()
+	client := telemetry.New(r.TracerProvider(), nil).Client(&http.Client{Transport: answering(func(*http.Request) (*http.Response, error) {
+		panic("hidden")
+	})}, telemetry.SpanEntra, func(string) string { return "shown" })
+	func() {
+		defer func() { _ = recover() }()
+		if resp, err := client.Get("https://hidden.example/"); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	if spans := r.Spans(); len(spans) != 1 || !spans[0].Ended || spans[0].Attributes[telemetry.ErrorType] != telemetry.Internal {
+		t.Errorf("spans: %+v; want one that ended as internal", spans)
+	}
+	for _, fault := range r.Faults("hidden") {
+		t.Error(fault)
 	}
 }

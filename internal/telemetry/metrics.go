@@ -32,7 +32,7 @@ var (
 // The metrics of acting on behalf of users, by package obo. The last one is by authproxy, too.
 var (
 	Exchanges         = Metric{"mcpentra.exchanges", "{exchange}", "Exchanges on behalf of users, and the first steps of agents, by outcome and kind of error.", nil}
-	ExchangeDuration  = Metric{"mcpentra.exchange.duration", "s", "How long exchanges took at Entra by outcome, with retries.", seconds}
+	ExchangeDuration  = Metric{"mcpentra.exchange.duration", "s", "How long exchanges took at Entra by outcome, from the first request, with retries; those without a request are not in it.", seconds}
 	ExchangeLookups   = Metric{"mcpentra.exchange.lookups", "{lookup}", "Looks into the cache of exchanged tokens by result.", nil}
 	ExchangeCacheSize = Metric{"mcpentra.exchange.cache.size", "{token}", "Exchanged tokens in the cache.", nil}
 	ExchangeWaiters   = Metric{"mcpentra.exchange.waiters", "{caller}", "Callers that waited for an exchange of another caller.", nil}

@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
@@ -30,7 +32,7 @@ const (
 	Reason    = attribute.Key("mcpentra.reason")    // a reason code of docs/troubleshooting.md
 	Limit     = attribute.Key("mcpentra.limit")     // which limit was hit
 	Operation = attribute.Key("mcpentra.operation") // what a request to Azure is for; exchange or assertion (an agent's first step)
-	Target    = attribute.Key("mcpentra.target")    // what a circuit protects from: entra, agent (its first step), store
+	Target    = attribute.Key("mcpentra.target")    // what a circuit protects from: entra, agent (its first step), store, rates
 	Result    = attribute.Key("mcpentra.result")    // of a look into a cache or store: hit, miss, error
 	Status    = attribute.Key("mcpentra.status")    // class of an HTTP status: 2xx, 3xx, 4xx, 5xx, none
 	Endpoint  = attribute.Key("mcpentra.endpoint")  // of the authorization proxy: authorize, consent, callback, token, revoke, register, metadata
@@ -68,6 +70,9 @@ const (
 	TCP         = "tcp"          // NetworkTransport
 )
 
+// Internal is the ErrorType of a panic.
+const Internal = "internal_error"
+
 // Values of Limit.
 const (
 	LimitRequests      = "requests"       // of a user, a second or at a time
@@ -104,3 +109,7 @@ var Reasons = []string{
 	"session_not_found", "too_many_requests", "too_many_body_bytes", "too_many_body_bytes_in_all",
 	"too_many_sessions", "body_too_large", "body_too_slow", "body_broken_off", "draining",
 }
+
+// ReasonOf returns a kind of error, such as obo's, in the words of the log's reason and of error.type:
+// consent_required.
+func ReasonOf(kind error) string { return strings.ReplaceAll(kind.Error(), " ", "_") }

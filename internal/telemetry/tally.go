@@ -36,13 +36,32 @@ func (t *Telemetry) ObserveTotal(m Metric, total func() int64, attrs ...attribut
 	}
 	counter, err := t.meter.Int64ObservableCounter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description))
 	if err != nil {
-		return func() {} // the meter has reported it
+		return func() {}
 	}
 	set := metric.WithAttributeSet(attribute.NewSet(attrs...))
+	return t.callback(counter, func(o metric.Observer) { o.ObserveInt64(counter, total(), set) })
+}
+
+// ObserveCount reports how many of something there are whenever metrics are collected. Unlike
+// those of gauges, the values of several with the same attributes, such as two servers in one
+// process, add up. stop ends that.
+func (t *Telemetry) ObserveCount(m Metric, count func() int) (stop func()) {
+	if !t.Measures() {
+		return func() {}
+	}
+	counter, err := t.meter.Int64ObservableUpDownCounter(m.Name, metric.WithUnit(m.Unit), metric.WithDescription(m.Description))
+	if err != nil {
+		return func() {}
+	}
+	return t.callback(counter, func(o metric.Observer) { o.ObserveInt64(counter, int64(count())) })
+}
+
+// callback calls observe whenever metrics are collected. stop ends that.
+func (t *Telemetry) callback(of metric.Observable, observe func(metric.Observer)) (stop func()) {
 	registration, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		o.ObserveInt64(counter, total(), set)
+		observe(o)
 		return nil
-	}, counter)
+	}, of)
 	if err != nil {
 		return func() {}
 	}

@@ -5,6 +5,7 @@ package telemetry
 import (
 	"context"
 	"maps"
+	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -25,17 +26,24 @@ type Telemetry struct {
 
 // New returns what reports to the providers, or nil if both are nil.
 func New(tracers trace.TracerProvider, meters metric.MeterProvider) *Telemetry {
-	if tracers == nil && meters == nil {
-		return nil
-	}
 	t := &Telemetry{}
-	if tracers != nil {
+	if !IsNil(tracers) {
 		t.tracer = tracers.Tracer(Scope)
 	}
-	if meters != nil {
+	if !IsNil(meters) {
 		t.meter = meters.Meter(Scope)
 	}
+	if t.tracer == nil && t.meter == nil {
+		return nil
+	}
 	return t
+}
+
+// IsNil reports whether there is no provider, or a nil pointer in its place: a program has one
+// in a variable that it did not set, and its first call would panic.
+func IsNil(provider any) bool {
+	v := reflect.ValueOf(provider)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // Traces reports whether there is a tracer provider.
@@ -78,6 +86,15 @@ func (s Span) Fail(kind string) {
 func (s Span) End() {
 	if s.span != nil {
 		s.span.End()
+	}
+}
+
+// EndUnless is deferred where End is called later: it ends the span of what has not returned,
+// because of a panic or runtime.Goexit.
+func (s Span) EndUnless(returned *bool) {
+	if !*returned {
+		s.Fail(Internal)
+		s.End()
 	}
 }
 
@@ -181,16 +198,11 @@ func (t *Telemetry) Observe(m Metric, measure func() (value float64, ok bool), a
 		return func() {}
 	}
 	set := metric.WithAttributeSet(attribute.NewSet(attrs...))
-	registration, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	return t.callback(gauge, func(o metric.Observer) {
 		if value, ok := measure(); ok {
 			o.ObserveFloat64(gauge, value, set)
 		}
-		return nil
-	}, gauge)
-	if err != nil {
-		return func() {}
-	}
-	return func() { _ = registration.Unregister() }
+	})
 }
 
 // series are an instrument's attribute sets, each made once. Reading takes no lock.

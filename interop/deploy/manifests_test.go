@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -21,6 +23,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/mcpentra/mcp-entra-go/internal/serverconfig"
 )
 
 // manifests are the objects of the recipe for AKS.
@@ -34,8 +38,8 @@ type manifests struct {
 	network    *networkingv1.NetworkPolicy
 }
 
-// readManifests decodes the file strictly: unknown and repeated fields fail.
-func readManifests(t *testing.T) manifests {
+// readManifests decodes a file of deploy/aks strictly: unknown and repeated fields fail.
+func readManifests(t *testing.T, name string) (m manifests) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, policyv1.AddToScheme, networkingv1.AddToScheme} {
@@ -44,11 +48,10 @@ func readManifests(t *testing.T) manifests {
 		}
 	}
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
-	data, err := os.ReadFile("../../deploy/aks/mcp-server.yaml")
+	data, err := os.ReadFile("../../deploy/aks/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m manifests
 	for documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data))); ; {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
@@ -83,6 +86,13 @@ func readManifests(t *testing.T) manifests {
 			t.Errorf("%s is not in the namespace mcp", kind)
 		}
 	}
+	return m
+}
+
+// server returns the objects of the server, which are all there.
+func server(t *testing.T) manifests {
+	t.Helper()
+	m := readManifests(t, "mcp-server.yaml")
 	if m.namespace == nil || m.account == nil || m.config == nil || m.deployment == nil || m.service == nil || m.budget == nil || m.network == nil {
 		t.Fatalf("an object is missing: %+v", m)
 	}
@@ -92,7 +102,7 @@ func readManifests(t *testing.T) manifests {
 // TestManifests: the objects find each other, which strict decoding does not see.
 func TestManifests(t *testing.T) {
 	t.Parallel()
-	m := readManifests(t)
+	m := server(t)
 	pod := m.deployment.Spec.Template
 	podLabels := labels.Set(pod.Labels)
 	for name, selector := range map[string]*metav1.LabelSelector{
@@ -128,7 +138,7 @@ func TestManifests(t *testing.T) {
 // TestWorkloadIdentity: the webhook sees the pod, and the app trusts the account itself.
 func TestWorkloadIdentity(t *testing.T) {
 	t.Parallel()
-	m := readManifests(t)
+	m := server(t)
 	if got := m.deployment.Spec.Template.Labels["azure.workload.identity/use"]; got != "true" {
 		t.Errorf("the pod's label azure.workload.identity/use is %q, want true", got)
 	}
@@ -143,7 +153,7 @@ func TestWorkloadIdentity(t *testing.T) {
 // TestPodIsConfined: what a hole in the server could reach.
 func TestPodIsConfined(t *testing.T) {
 	t.Parallel()
-	m := readManifests(t)
+	m := server(t)
 	pod := m.deployment.Spec.Template.Spec
 	c := pod.Containers[0]
 	s := c.SecurityContext
@@ -177,7 +187,45 @@ func TestPodIsConfined(t *testing.T) {
 // TestNetworkPolicy: nothing but the gateway in, no way out to the metadata address.
 func TestNetworkPolicy(t *testing.T) {
 	t.Parallel()
-	spec := readManifests(t).network.Spec
+	checkNetwork(t, server(t).network.Spec)
+}
+
+// TestProductionPart: what examples/production has besides fits the server's objects.
+func TestProductionPart(t *testing.T) {
+	t.Parallel()
+	m, part := server(t), readManifests(t, "production.yaml")
+	if part.config == nil || part.network == nil {
+		t.Fatalf("an object is missing: %+v", part)
+	}
+	checkNetwork(t, part.network.Spec)
+	if !maps.Equal(part.network.Spec.PodSelector.MatchLabels, m.network.Spec.PodSelector.MatchLabels) {
+		t.Errorf("the policy is for %v, want the server's pods", part.network.Spec.PodSelector)
+	}
+	from := m.deployment.Spec.Template.Spec.Containers[0].EnvFrom
+	if len(from) != 3 || from[1].ConfigMapRef.Name != part.config.Name || !*from[1].ConfigMapRef.Optional || from[2].SecretRef.Name != part.config.Name || !*from[2].SecretRef.Optional {
+		t.Errorf("the pod's variables are from %+v; want, third, those of %s, which may be missing", from, part.config.Name)
+	}
+	set := maps.Clone(part.config.Data)
+	maps.Copy(set, map[string]string{"TENANT_ID": someID, "API_APP_ID": someOtherID, "REDIS_URL": "rediss://:a-password@redis.example.com:10000", "STORE_KEYS": someKey})
+	c, faults := serverconfig.ReadProduction(func(name string) (string, bool) { v, ok := set[name]; return v, ok }, nil)
+	for _, f := range faults {
+		t.Errorf("%s: %s. %s", f.Where, f.Problem, f.Remedy)
+	}
+	scraped, sent := part.network.Spec.Ingress[0].Ports[0].Port.String(), part.network.Spec.Egress[0].Ports[0].Port.String()
+	if !strings.HasSuffix(c.MetricsAddr, ":"+scraped) || !strings.HasSuffix(set["OTEL_EXPORTER_OTLP_ENDPOINT"], ":"+sent) {
+		t.Errorf("metrics are at %s, the collector at %s; want the policy's ports %s and %s", c.MetricsAddr, set["OTEL_EXPORTER_OTLP_ENDPOINT"], scraped, sent)
+	}
+}
+
+const (
+	someID      = "11111111-1111-1111-1111-111111111111"
+	someOtherID = "22222222-2222-2222-2222-222222222222"
+	someKey     = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+)
+
+// checkNetwork fails the test if a policy lets in or out anybody, or out to an address of the platform.
+func checkNetwork(t *testing.T, spec networkingv1.NetworkPolicySpec) {
+	t.Helper()
 	if !slices.Equal(spec.PolicyTypes, []networkingv1.PolicyType{"Ingress", "Egress"}) {
 		t.Errorf("the policy is for %v, want both ways", spec.PolicyTypes)
 	}
@@ -214,7 +262,7 @@ func TestNetworkPolicy(t *testing.T) {
 // TestStopping: while the pod sleeps before its stop, it is still served; then it may drain.
 func TestStopping(t *testing.T) {
 	t.Parallel()
-	m := readManifests(t)
+	m := server(t)
 	pod := m.deployment.Spec.Template.Spec
 	c := pod.Containers[0]
 	sleep := c.Lifecycle.PreStop.Sleep.Seconds

@@ -4,6 +4,7 @@ package soak_test
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,6 +21,7 @@ type entry struct {
 	kinds  []string // of calls
 	user   *user    // nil: everybody
 	status int      // of the answer; 0: any
+	says   []string // one of them is in the answer; none: any
 	begun  time.Time
 	ended  time.Time // with the time in which what the fault left behind passes; zero while it lasts
 	failed int
@@ -52,13 +54,18 @@ func (b *book) allows(c *call) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, e := range slices.Backward(b.entries) {
-		if slices.Contains(e.kinds, c.kind) && (e.user == nil || e.user == c.user) && (e.status == 0 || e.status == c.status) &&
+		if slices.Contains(e.kinds, c.kind) && (e.user == nil || e.user == c.user) && (e.status == 0 || e.status == c.status) && e.saidIn(c.body) &&
 			!c.ended.Before(e.begun) && (e.ended.IsZero() || !c.begun.After(e.ended)) {
 			e.failed++
 			return true
 		}
 	}
 	return false
+}
+
+// saidIn reports whether the answer is about the fault.
+func (e *entry) saidIn(body string) bool {
+	return len(e.says) == 0 || slices.ContainsFunc(e.says, func(text string) bool { return strings.Contains(body, text) })
 }
 
 // counts returns how many calls each fault has failed.

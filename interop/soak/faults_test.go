@@ -20,6 +20,7 @@ type fault struct {
 	kinds     []string
 	onlyOne   bool          // only the victim's calls may fail
 	aftermath time.Duration // how long they may fail after the fault
+	says      []string      // one of them is in the answers of calls that it fails; none: any
 	drive     string        // the kind of call that the victim makes meanwhile, with a token of its own
 	begin     func(victim *user)
 }
@@ -27,6 +28,10 @@ type fault struct {
 // circuitTime is how long exchanges may fail after an outage: until the circuit breaker of package obo
 // has closed (5 s), and what a busy machine takes.
 const circuitTime = 10 * time.Second
+
+// unavailable is what tools say while Entra answers exchanges with 503, and until the circuit breaker
+// has closed.
+var unavailable = []string{"Entra ID is busy", "Entra ID has a problem", "Entra ID keeps failing"}
 
 // faults are the faults, in the order in which they come round. Each begins when the one before is over. The
 // keys are out of reach some time after a rotation and long before the next one: tokens of a new key
@@ -59,7 +64,7 @@ func (s *soak) faults() []fault {
 		{name: "sign-ins get 503", kinds: signing, begin: func(*user) {
 			s.tenant.Fail(entratest.EndpointToken, entratest.Fault{ClientID: s.signInApp.ClientID, Status: http.StatusServiceUnavailable})
 		}},
-		{name: "exchanges get 503", kinds: acting, aftermath: circuitTime, drive: "who", begin: exchanges(entratest.Fault{Status: http.StatusServiceUnavailable})},
+		{name: "exchanges get 503", kinds: acting, aftermath: circuitTime, says: unavailable, drive: "who", begin: exchanges(entratest.Fault{Status: http.StatusServiceUnavailable})},
 	}
 }
 
@@ -90,7 +95,7 @@ func (s *soak) fail(ctx context.Context) {
 
 // suffer has the fault for a while.
 func (s *soak) suffer(ctx context.Context, f fault, victim *user) {
-	e := entry{fault: f.name, kinds: f.kinds}
+	e := entry{fault: f.name, kinds: f.kinds, says: f.says}
 	if f.onlyOne {
 		e.user = victim
 	}

@@ -87,13 +87,21 @@ func (s *soak) useSession(ctx context.Context, in session) bool {
 	return true
 }
 
+// endSession ends a session. Where an injected fault refuses that, it tries again: a session that is
+// left open keeps its goroutines until it has been idle for half an hour.
 func (s *soak) endSession(ctx context.Context, ends session) {
-	s.try(&call{kind: "end", user: ends.user}, false, func(c *call) error {
-		if c.err == nil && c.status == http.StatusNotFound && s.balancer.gone(ends.id) {
-			return nil
+	ctx = context.WithoutCancel(ctx)
+	for range 20 {
+		if s.try(&call{kind: "end", user: ends.user}, false, func(c *call) error {
+			if c.err == nil && c.status == http.StatusNotFound && s.balancer.gone(ends.id) {
+				return nil
+			}
+			return c.has(http.StatusNoContent)
+		}, s.sender(ctx, ends, http.MethodDelete, "")) {
+			break
 		}
-		return c.has(http.StatusNoContent)
-	}, s.sender(ctx, ends, http.MethodDelete, ""))
+		wait(ctx, time.Second)
+	}
 	s.balancer.gone(ends.id)
 }
 

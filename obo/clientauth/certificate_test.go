@@ -212,8 +212,16 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if !errors.As(err, &fault) || !fault.Permanent || !strings.Contains(fault.Problem, "expired") {
 		t.Errorf("got %v, want a fault that it is expired", err)
 	}
-	write(t, path, encodePEM(t, keys()[1], certificate(t, keys()[1], now.Add(time.Hour))))
+	renewed := certificate(t, keys()[1], now.Add(time.Hour))
+	write(t, path, encodePEM(t, keys()[1], renewed))
+	expires := source.(interface{ Expires() time.Time }).Expires
+	if got := expires(); !got.Before(renewed.NotAfter) {
+		t.Errorf("the end is %v before an exchange, want that of the last good certificate: metrics don't read files", got)
+	}
 	if _, err := source.Credential(t.Context()); err != nil {
 		t.Errorf("the renewed certificate is not used: got %v, want nil", err)
+	}
+	if got := expires(); !got.Equal(renewed.NotAfter) {
+		t.Errorf("the end is %v after an exchange, want %v", got, renewed.NotAfter)
 	}
 }

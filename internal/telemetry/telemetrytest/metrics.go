@@ -15,7 +15,7 @@ func (r *Recorder) MeterProvider() metric.MeterProvider { return meterProvider{r
 
 // An Instrument is how an instrument was made.
 type Instrument struct {
-	Kind                    string // counter, histogram, gauge, total (an observable counter)
+	Kind                    string // counter, histogram, gauge, total (an observable counter), count (one that goes up and down)
 	Name, Unit, Description string
 	Buckets                 []float64
 }
@@ -45,8 +45,8 @@ func (r *Recorder) Instrument(name string) Instrument {
 }
 
 // Series returns the values of an instrument by attribute set, such as "a=1,b=2", sorted by
-// key; "" is the empty set. A counter's is its sum, a histogram's how many values it has, and a
-// gauge's or total's what its callbacks report now.
+// key; "" is the empty set. A counter's is its sum, a histogram's how many values it has, a total's
+// or count's the sum of what its callbacks report now, and a gauge's what the last of them reports.
 func (r *Recorder) Series(name string) map[string]float64 {
 	series := map[string]float64{}
 	kind := r.Instrument(name).Kind
@@ -54,6 +54,8 @@ func (r *Recorder) Series(name string) map[string]float64 {
 		switch kind {
 		case "histogram":
 			series[set] = float64(len(values))
+		case "gauge":
+			series[set] = values[len(values)-1]
 		default:
 			for _, v := range values {
 				series[set] += v
@@ -71,7 +73,7 @@ func (r *Recorder) Values(name string) map[string][]float64 {
 		r.mu.Unlock()
 		return nil
 	}
-	isObserved := i.Kind == "gauge" || i.Kind == "total"
+	isObserved := slices.Contains([]string{"gauge", "total", "count"}, i.Kind)
 	if isObserved {
 		clear(i.values)
 	}
@@ -193,7 +195,18 @@ func (m meter) Int64ObservableCounter(name string, options ...metric.Int64Observ
 	return total{instrument: m.instrument("total", name, c.Unit(), c.Description(), nil)}, nil
 }
 
-// An observed instrument is a gauge or a total.
+type upDown struct {
+	metric.Int64ObservableUpDownCounter
+	*instrument
+}
+
+// Int64ObservableUpDownCounter implements [metric.Meter].
+func (m meter) Int64ObservableUpDownCounter(name string, options ...metric.Int64ObservableUpDownCounterOption) (metric.Int64ObservableUpDownCounter, error) {
+	c := metric.NewInt64ObservableUpDownCounterConfig(options...)
+	return upDown{instrument: m.instrument("count", name, c.Unit(), c.Description(), nil)}, nil
+}
+
+// An observed instrument is a gauge, a total or a count.
 type observed interface{ recorded() *instrument }
 
 func (i *instrument) recorded() *instrument { return i }

@@ -44,6 +44,7 @@ type Span struct {
 	Status     codes.Code
 	StatusText string
 	Ended      bool
+	Late       []string // what was done after the end, such as a second one
 }
 
 // Has reports whether the span has the attribute with the value.
@@ -155,9 +156,17 @@ func (s *span) set(attrs []attribute.KeyValue) {
 	}
 }
 
+// late notes what comes after the end: it is lost.
+func (s *span) late(what string) {
+	if s.data.Ended {
+		s.data.Late = append(s.data.Late, what)
+	}
+}
+
 // End implements [trace.Span].
 func (s *span) End(...trace.SpanEndOption) {
 	defer s.lock()()
+	s.late("End")
 	s.data.Ended = true
 }
 
@@ -176,6 +185,7 @@ func (s *span) RecordError(err error, options ...trace.EventOption) {
 // AddLink implements [trace.Span].
 func (s *span) AddLink(l trace.Link) {
 	defer s.lock()()
+	s.late("AddLink")
 	s.data.Links = append(s.data.Links, l)
 }
 
@@ -191,30 +201,36 @@ func (s *span) SpanContext() trace.SpanContext { return s.data.Context }
 // SetStatus implements [trace.Span].
 func (s *span) SetStatus(code codes.Code, text string) {
 	defer s.lock()()
+	s.late("SetStatus")
 	s.data.Status, s.data.StatusText = code, text
 }
 
 // SetName implements [trace.Span].
 func (s *span) SetName(name string) {
 	defer s.lock()()
+	s.late("SetName")
 	s.data.Name = name
 }
 
 // SetAttributes implements [trace.Span].
 func (s *span) SetAttributes(attrs ...attribute.KeyValue) {
 	defer s.lock()()
+	s.late("SetAttributes")
 	s.set(attrs)
 }
 
 // TracerProvider implements [trace.Span].
 func (s *span) TracerProvider() trace.TracerProvider { return s.tracer.provider }
 
-// Faults returns what must not be: spans that have not ended, a status or an event with a text,
+// Faults returns what must not be: spans that have not ended, or more than once, a status or an event with a text,
 // and what a backend would see of the texts of never.
 func (r *Recorder) Faults(never ...string) (faults []string) {
 	for _, s := range r.Spans() {
 		if !s.Ended {
 			faults = append(faults, s.Name+" has not ended")
+		}
+		if len(s.Late) > 0 {
+			faults = append(faults, s.Name+" has ended before "+strings.Join(s.Late, ", "))
 		}
 		if s.StatusText != "" || len(s.Events) > 0 {
 			faults = append(faults, s.Name+" has a status text or events")

@@ -54,7 +54,7 @@ func run(ctx context.Context) error {
 	// Each request has its line, as in production, which would be too much to keep.
 	lines := slog.NewJSONHandler(io.Discard, nil) //nolint:sloglint // slog.DiscardHandler would not make them
 	log := slog.New(slog.NewMultiHandler(lines, slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
-	r, err := assemble(c, log) //nolint:contextcheck // counters start at 0, when there is no request yet
+	r, err := assemble(c, log)
 	if err != nil {
 		return err
 	}
