@@ -294,7 +294,7 @@ func TestQuietCalls(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
 				mcp.AddTool(b.server.MCP(), &mcp.Tool{Name: "quiet"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
 					err := req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: req.Params.GetProgressToken(), Progress: 1})
-					time.Sleep(10 * time.Minute) // a bubble's
+					<-time.After(10 * time.Minute) // a bubble's
 					return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "done"}}}, nil, err
 				})
 				token, header := b.token(b.alice), "Mcp-Protocol-Version: 2025-11-25\r\n"
