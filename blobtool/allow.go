@@ -41,9 +41,9 @@ func (r root) covers(other root) bool {
 	return r == other || !r.Exact && strings.HasPrefix(other.Prefix, r.Prefix)
 }
 
-// parseAllow parses the entries of a set for one container, or for an account if only is
-// empty.
-func parseAllow(only string, entries []string) (allowList, []error) {
+// parseAllow parses the entries of a field, in a set for one container, or for an account if only
+// is empty.
+func parseAllow(field, only string, entries []string) (allowList, []error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
@@ -52,7 +52,7 @@ func parseAllow(only string, entries []string) (allowList, []error) {
 	for i, entry := range entries {
 		container, name, _ := strings.Cut(entry, "/")
 		if err := checkAllowed(only, container, name); err != nil {
-			errs = append(errs, configurationError(fmt.Sprintf("Options.Allow[%d]", i), err))
+			errs = append(errs, configurationError(fmt.Sprintf("%s[%d]", field, i), err))
 			continue
 		}
 		prefix, beginning := strings.CutSuffix(name, "*")
@@ -135,7 +135,10 @@ func shownOnly(roots []root) []string {
 }
 
 // refuse returns the error for a location that is not allowed. It names what is.
-func (a allowList) refuse(at names.Location) error {
+func (a allowList) refuse(at names.Location) error { return a.outside(at, "what this server offers") }
+
+// outside is refuse for a list of something else.
+func (a allowList) outside(at names.Location, what string) error {
 	var allowed []string
 	for container, roots := range a {
 		for _, r := range roots {
@@ -149,8 +152,8 @@ func (a allowList) refuse(at names.Location) error {
 	if len(allowed) > shownAllowed {
 		allowed, more = allowed[:shownAllowed], " and more"
 	}
-	return failuref(ErrNotAllowed, "%s is outside what this server offers: %s%s",
-		quote(at.String()), strings.Join(allowed, ", "), more)
+	return failuref(ErrNotAllowed, "%s is outside %s: %s%s",
+		quote(at.String()), what, strings.Join(allowed, ", "), more)
 }
 
 // containers returns the containers in which something is allowed.

@@ -1,5 +1,6 @@
 // Package blobtool gives an MCP server tools for Azure Blob Storage that act as the
-// signed-in user: a caller can read what Azure lets that user read.
+// signed-in user: a caller can read what Azure lets that user read and, if the server allows
+// it, write what that user may write.
 //
 //	blobs, err := blobtool.New("https://account.blob.core.windows.net", "docs", credential, &blobtool.Options{
 //		Allow: []string{"docs/reports", "docs/public/"},
@@ -88,6 +89,32 @@
 //
 // A cursor is valid with the same arguments and configuration. It works on every replica
 // and grants nothing: all checks run again.
+//
+// # Writing
+//
+// With [Options.Write] the set also has write_blob, edit_blob and delete_blob. Each request
+// carries a condition, so that nothing is overwritten or deleted that the call has not seen:
+// write_blob makes a new blob or takes the ETag of the one to overwrite (if_match), delete_blob
+// takes an ETag, and edit_blob uses that of the content it edits.
+//
+// Every result has one of three outcomes:
+//
+//   - done: this call did it. The result has the new ETag and says whether there is an undo.
+//   - refused: this call changed nothing. The result has the reason, and the current ETag if
+//     Azure was asked.
+//   - unknown ([ErrUncertain]): an answer was lost, and what is there now does not tell
+//     whether this call did it.
+//
+// Writes run without the Azure SDK's retries. After a lost answer, or 408, 429 or 5xx, the
+// call looks for a random marker that it put into the blob's metadata, and writes again only
+// if the blob is as it was before. No tool shows the marker.
+//
+// An overwrite and an edit keep what Azure would drop: headers, metadata and index tags. Where
+// the user may not read the tags, the call is refused unless it says drop_tags. Each upload
+// carries a CRC64 that Azure checks.
+//
+// [WriteOptions] bounds containers, names, content types, sizes and rates, and its Confirm
+// decides on calls that destroy something. A call needs a user (TokenInfo.UserID).
 //
 // # Cores, memory and requests
 //

@@ -37,13 +37,23 @@ var (
 	ErrThrottled = fault.ErrThrottled
 	// ErrUnavailable: the service can't be reached or fails.
 	ErrUnavailable = errors.New("storage unavailable")
-	// ErrChanged: the blob was replaced while it was being read.
+	// ErrChanged: the blob was replaced while it was being read, or does not have the ETag
+	// that a write requires.
 	ErrChanged = errors.New("blob changed")
 	// ErrDirectory: the blob is a directory of a hierarchical namespace, not a file.
 	ErrDirectory = fault.ErrDirectory
 	// ErrTooLarge: the content exceeds a limit of this package, such as the size to
 	// which packed content may unpack.
 	ErrTooLarge = fault.ErrTooLarge
+	// ErrExists: a blob that a write would make is there already.
+	ErrExists = errors.New("blob exists")
+	// ErrLocked: a lease, an immutability policy or a legal hold forbids the write.
+	ErrLocked = errors.New("blob locked")
+	// ErrNotConfirmed: nobody confirmed a write that destroys something.
+	ErrNotConfirmed = errors.New("not confirmed")
+	// ErrUncertain: the answer to a write was lost, and what is there now does not tell
+	// whether the write was carried out.
+	ErrUncertain = errors.New("outcome unknown")
 	// ErrUnsupported: the state of the blob or account does not allow reading, as in
 	// the Archive tier.
 	ErrUnsupported = fault.ErrUnsupported

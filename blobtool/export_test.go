@@ -54,6 +54,24 @@ func (s *Set) CopyBlob(ctx context.Context, user, blob string) (path string, err
 	return out.LocalPath, err
 }
 
+// WriteBlob is the tool write_blob with nothing around it.
+func (s *Set) WriteBlob(ctx context.Context, req *mcp.CallToolRequest, blob, text, etag string) (string, error) {
+	out, err := s.writeBlob(ctx, req, writeInput{BlobPath: blob, Text: &text, IfMatch: etag})
+	return out.ETag, err
+}
+
+// EditBlob is the tool edit_blob with nothing around it.
+func (s *Set) EditBlob(ctx context.Context, req *mcp.CallToolRequest, blob, from, to string) error {
+	_, err := s.editBlob(ctx, req, editInput{BlobPath: blob, OldText: from, NewText: to, Count: 1})
+	return err
+}
+
+// DeleteBlob is the tool delete_blob with nothing around it.
+func (s *Set) DeleteBlob(ctx context.Context, req *mcp.CallToolRequest, blob, etag string) error {
+	_, err := s.deleteBlob(ctx, req, deleteInput{BlobPath: blob, IfMatch: etag})
+	return err
+}
+
 // SavedFiles is what is known of a user's copies.
 func (s *Set) SavedFiles(user string) (used, total int64, measured time.Time) {
 	return s.store.Used(user)

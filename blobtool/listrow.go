@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
 )
 
 // listed says which container or prefix a result is for.
@@ -95,6 +96,9 @@ func (r *blobRow) cut(s string) string {
 func (r *blobRow) addMetadata(all map[string]*string) {
 	room := maxRowMetadata
 	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if strings.EqualFold(name, properties.Marker) {
+			continue
+		}
 		value := value(all[name])
 		if room -= utf8.RuneCountInString(name) + utf8.RuneCountInString(value); room < 0 {
 			r.Cut = true

@@ -52,8 +52,9 @@ type Options struct {
 	// status, the bytes read, and the saved copies by outcome and their bytes. Defaults to none.
 	MeterProvider metric.MeterProvider
 
-	// Now is the clock for the dates and the expiry of saved blobs, and for removing
-	// the unfinished files of a crashed process. Defaults to [time.Now].
+	// Now is the clock for the dates and the expiry of saved blobs, for removing the
+	// unfinished files of a crashed process, and for the rate of writes. Defaults to
+	// [time.Now].
 	Now func() time.Time
 
 	// DownloadDir is the folder in which read_blob_with_token saves blobs, in one folder
@@ -101,6 +102,9 @@ type Options struct {
 	// elsewhere or an empty folder name, is an error. In a set made with [New], all
 	// entries must name its container. Empty allows the whole account or container.
 	Allow []string
+
+	// Write turns on the tools that write. Defaults to nil: the set only reads.
+	Write *WriteOptions
 
 	// Tools are the names of the tools to offer. An unknown name is an error. Resources
 	// are offered together with read_blob. Defaults to all tools.
@@ -160,8 +164,12 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 		overlap:    maxOverlap,
 	}
 	var faults []error
-	s.allow, faults = parseAllow(container, o.Allow)
+	s.allow, faults = parseAllow("Options.Allow", container, o.Allow)
 	errs = append(errs, faults...)
+	if o.Write != nil {
+		s.writing, faults = newWriting(container, *o.Write, o.Now)
+		errs = append(errs, faults...)
+	}
 	s.offered, faults = s.choose(o.Tools)
 	if errs = append(errs, faults...); len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -215,6 +223,9 @@ func (s *Set) tools() []tool {
 		{"search_blobs", (*Set).registerSearch},
 		{"stat_blob", (*Set).registerStatBlob},
 		{"read_blob", (*Set).registerReadBlob},
+	}
+	if s.writing != nil {
+		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob})
 	}
 	if s.container == "" {
 		return append([]tool{{"list_containers", (*Set).registerListContainers}}, all...)

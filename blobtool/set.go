@@ -37,6 +37,7 @@ type Set struct {
 	shares     *work.Shares
 	overlap    int // blobs that a search reads at the same time
 	allow      allowList
+	writing    *writing // nil: the set only reads
 	offered    []tool
 }
 

@@ -149,7 +149,8 @@ func describe(at names.Location, p *blob.GetPropertiesResponse) statOutput {
 	if strings.EqualFold(out.Tier, string(blob.AccessTierArchive)) && out.Rehydration == "" {
 		out.Notes = append(out.Notes, archived)
 	}
-	out.describeMetadata(p.Metadata)
+	metadata, _ := withoutMarker(p.Metadata)
+	out.describeMetadata(metadata)
 	return out
 }
 
@@ -163,7 +164,7 @@ func (out *statOutput) describeMetadata(metadata map[string]*string) {
 			out.Notes = append(out.Notes, fmt.Sprintf("Only the first %d bytes of the metadata are shown.", maxMetadata))
 			return
 		}
-		out.Metadata[strings.ToLower(name)] = text
+		out.Metadata[name] = text
 	}
 }
 

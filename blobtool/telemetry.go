@@ -40,6 +40,8 @@ const (
 	opGetTags        = "get_tags"
 	opGetBlob        = "get_blob"
 	opGetProperties  = "get_properties"
+	opPutBlob        = "put_blob"
+	opDeleteBlob     = "delete_blob"
 )
 
 // The outcomes of saving a copy.
@@ -56,7 +58,7 @@ func newSetTelemetry(o *Options) *setTelemetry {
 	})
 	t.read = telemetry.NewCounter(t.Telemetry, telemetry.StorageBytes, func(operation string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(operation)}
-	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties)
+	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob)
 	if o.DownloadDir == "" {
 		return t
 	}
@@ -88,6 +90,10 @@ func operationOf(req *http.Request) string {
 	switch comp := q.Get("comp"); {
 	case req.Method == http.MethodHead && comp == "":
 		return opGetProperties
+	case req.Method == http.MethodPut && comp == "" && q.Get("restype") == "":
+		return opPutBlob
+	case req.Method == http.MethodDelete && comp == "" && q.Get("restype") == "":
+		return opDeleteBlob
 	case req.Method != http.MethodGet:
 		return telemetry.Other
 	case comp == "":
@@ -207,6 +213,8 @@ var codeNames = []bloberror.Code{
 	bloberror.RequestURLFailedToParse, bloberror.FeatureVersionMismatch, bloberror.UnsupportedHeader, bloberror.InvalidHeaderValue,
 	bloberror.InvalidQueryParameterValue, bloberror.OutOfRangeQueryParameterValue, "FeatureNotSupported",
 	"FeatureNotYetSupportedForHierarchicalNamespaceAccounts",
+	bloberror.BlobAlreadyExists, bloberror.LeaseIDMissing, bloberror.SnapshotsPresent, bloberror.InvalidBlobType,
+	bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold", "DirectoryIsNotEmpty", bloberror.MD5Mismatch,
 }
 
 // codeName returns Azure's error code, if it is a known one, or the status if there is none.
@@ -229,7 +237,8 @@ var errorKinds = []struct {
 	{ErrInvalidPath, "invalid_path"}, {ErrInvalidArgument, "invalid_argument"}, {ErrNotAllowed, "not_allowed"}, {ErrNoUser, "no_user"},
 	{ErrCredential, "credential"}, {ErrNotFound, "not_found"}, {ErrPermission, "permission"}, {ErrWrongAudience, "wrong_audience"},
 	{ErrThrottled, "throttled"}, {ErrUnavailable, "unavailable"}, {ErrChanged, "changed"}, {ErrDirectory, "directory"},
-	{ErrTooLarge, "too_large"}, {ErrUnsupported, "unsupported"},
+	{ErrTooLarge, "too_large"}, {ErrUnsupported, "unsupported"}, {ErrExists, "exists"}, {ErrLocked, "locked"},
+	{ErrNotConfirmed, "not_confirmed"}, {ErrUncertain, "uncertain"},
 }
 
 func kindName(err error) string {

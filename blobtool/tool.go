@@ -81,7 +81,7 @@ func (s *Set) failed(ctx context.Context, tool string, err error) *mcp.CallToolR
 // operator, at debug if the request's own log line has it, and otherwise as a warning.
 func (s *Set) logFailure(ctx context.Context, message string, err error, attrs ...slog.Attr) {
 	level := slog.LevelWarn
-	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotAllowed, ErrNotFound, ErrDirectory, ErrPermission, ErrChanged, ErrTooLarge} {
+	for _, kind := range []error{ErrInvalidPath, ErrInvalidArgument, ErrNotAllowed, ErrNotFound, ErrDirectory, ErrPermission, ErrChanged, ErrTooLarge, ErrExists, ErrLocked, ErrNotConfirmed} {
 		if errors.Is(err, kind) {
 			level = slog.LevelInfo
 		}

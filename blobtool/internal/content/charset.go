@@ -118,18 +118,21 @@ func (c Charset) BytesPerChar() int64 {
 	return 4
 }
 
-// Charset returns the charset of the content's byte order mark, or else of its Content-Type, or
+// Charset is CharsetOf for the reader's content.
+func (r *Reader) Charset() Charset { return CharsetOf(r.head, r.ContentType, r.Encoding) }
+
+// CharsetOf returns the charset of the content's byte order mark, or else of its Content-Type, or
 // else of its Content-Encoding, or else UTF-8.
-func (r *Reader) Charset() Charset {
-	if cs, marked := Marked(r.head); marked {
+func CharsetOf(head []byte, contentType, contentEncoding string) Charset {
+	if cs, marked := Marked(head); marked {
 		return cs
 	}
-	declared := charsetIn(r.Encoding)
-	if _, params, err := mime.ParseMediaType(r.ContentType); err == nil && params["charset"] != "" {
+	declared := charsetIn(contentEncoding)
+	if _, params, err := mime.ParseMediaType(contentType); err == nil && params["charset"] != "" {
 		declared = params["charset"]
 	}
 	if cs, err := FindCharset(declared); declared != "" && err == nil {
-		return cs.Resolve(r.head)
+		return cs.Resolve(head)
 	}
 	return UTF8
 }

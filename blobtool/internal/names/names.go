@@ -50,6 +50,30 @@ func CheckBlob(name string) error {
 	return nil
 }
 
+// CheckNew is stricter than CheckBlob, for the name of a blob that a write makes: names with empty
+// segments, or segments that end with a dot or with white space, are legal or half legal, and tools
+// and clients change them or can't reach them.
+func CheckNew(name string) error {
+	if err := CheckBlob(name); err != nil {
+		return err
+	}
+	for segment := range strings.SplitSeq(name, "/") {
+		wrong := ""
+		switch {
+		case segment == "":
+			wrong = "begins or ends with a slash, or has two slashes in a row"
+		case strings.HasSuffix(segment, "."):
+			wrong = "has a segment that ends with a dot, which Azure advises against"
+		case strings.TrimSpace(segment) != segment:
+			wrong = "has a segment that begins or ends with white space"
+		}
+		if wrong != "" {
+			return fault.New(fault.ErrInvalidPath, "blob_path %s %s; write to another name", fault.Quote(name), wrong)
+		}
+	}
+	return nil
+}
+
 // CheckPath is stricter than CheckBlob: the path is also that of the saved copy, so it rejects
 // names that become another path when decoded or cleaned.
 func CheckPath(path string) error {

@@ -1,0 +1,91 @@
+package blobtool_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
+	"github.com/mcpentra/mcp-entra-go/entratest"
+)
+
+// A server whose callers may write text below docs/notes, and whose own program decides on what
+// would be destroyed.
+func ExampleWriteOptions() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	alice, client := tenant.AddUser("alice@contoso.com", "Alice"), tenant.AddClient("client")
+	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), SoftDeleteDays: 7})
+	defer storage.Close()
+	storage.AddContainer("docs")
+	storage.GrantContributor(alice.ObjectID, "docs", "")
+	credential := func(context.Context) (azcore.TokenCredential, error) {
+		return tokenFunc(func(policy.TokenRequestOptions) (string, error) {
+			return tenant.Token(alice, client, tenant.Storage(), "user_impersonation"), nil
+		}), nil
+	}
+
+	blobs, err := blobtool.New(storage.URL(), "docs", credential, &blobtool.Options{
+		HTTPClient: storage.HTTPClient(),
+		Write: &blobtool.WriteOptions{
+			Allow:      []string{"docs/notes/"},
+			Extensions: []string{".txt", ".md"},
+			Confirm: func(_ context.Context, q blobtool.Question) (bool, error) {
+				return q.Action != blobtool.ActionDelete, nil
+			},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := mcp.NewServer(&mcp.Implementation{Name: "example", Version: "1.0.0"}, nil)
+	blobs.Register(server)
+	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: true})
+	front := httptest.NewServer(auth.RequireBearerToken(acceptAll, nil)(handler))
+	defer front.Close()
+
+	etag := showWrite(front.URL, "write_blob", args{"blob_path": "notes/a.txt", "text": "Call Bob.", "content_type": "text/plain"})
+	showWrite(front.URL, "write_blob", args{"blob_path": "notes/a.txt", "text": "Call Carol."})
+	etag = showWrite(front.URL, "edit_blob", args{"blob_path": "notes/a.txt", "old_text": "Bob", "new_text": "Carol", "if_match": etag})
+	showWrite(front.URL, "delete_blob", args{"blob_path": "notes/a.txt", "if_match": etag})
+	showWrite(front.URL, "write_blob", args{"blob_path": "reports/a.txt", "text": "Hello"})
+	// Output:
+	// write_blob: done
+	// write_blob: refused, exists
+	// edit_blob: done
+	// delete_blob: refused, not_confirmed
+	// write_blob: refused, not_allowed
+}
+
+// showWrite calls a tool, prints the outcome and returns the blob's ETag.
+func showWrite(url, tool string, a args) string {
+	ctx := context.Background()
+	c := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1.0.0"}, nil)
+	session, err := c.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: &bearerTransport{http.DefaultTransport, "x"}}}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = session.Close() }()
+	res, err := session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: a})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var out writeOutput
+	if err := json.Unmarshal([]byte(res.Content[0].(*mcp.TextContent).Text), &out); err != nil {
+		log.Fatal(err)
+	}
+	if out.Reason != "" {
+		out.Outcome += ", " + out.Reason
+	}
+	fmt.Println(tool + ": " + out.Outcome)
+	return out.ETag
+}

@@ -1,0 +1,93 @@
+package properties_test
+
+import (
+	"errors"
+	"mime"
+	"strings"
+	"testing"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
+)
+
+func TestContentTypes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		only              []string
+		contentType, blob string
+		want              string
+		kind              error
+	}{
+		"none":                  {nil, "", "a", "application/octet-stream", nil},
+		"text":                  {nil, "Text/Plain; Charset=utf-8", "a.txt", "text/plain; charset=utf-8", nil},
+		"json as text":          {nil, "text/plain", "a.json", "text/plain", nil},
+		"csv as text":           {nil, "text/plain", "a.csv", "text/plain", nil},
+		"anything as bytes":     {nil, "application/octet-stream", "a.png", "application/octet-stream", nil},
+		"unknown extension":     {nil, "application/x-own", "a.own", "application/x-own", nil},
+		"png as jpeg":           {nil, "image/jpeg", "a.png", "", fault.ErrInvalidArgument},
+		"html as text":          {nil, "text/plain", "a.html", "", fault.ErrUnsupported},
+		"xhtml":                 {nil, "application/xhtml+xml", "a", "", fault.ErrUnsupported},
+		"html, named":           {[]string{"text/html"}, "text/html", "a.html", "text/html", nil},
+		"html, not by family":   {[]string{"text/*"}, "text/html", "a.html", "", fault.ErrUnsupported},
+		"family":                {[]string{"image/*"}, "image/png", "a.png", "image/png", nil},
+		"svg, not by family":    {[]string{"image/*"}, "image/svg+xml", "a", "", fault.ErrUnsupported},
+		"bytes by extension":    {[]string{"text/plain", "application/octet-stream"}, "", "a.png", "", fault.ErrUnsupported},
+		"not among those":       {[]string{"text/plain"}, "text/csv", "a.csv", "", fault.ErrUnsupported},
+		"two types":             {nil, "text/plain, text/html", "a", "", fault.ErrInvalidArgument},
+		"not ASCII":             {nil, "text/plaïn", "a", "", fault.ErrInvalidArgument},
+		"long":                  {nil, "text/plain; a=" + strings.Repeat("x", 300), "a", "", fault.ErrInvalidArgument},
+		"script in other words": {nil, "application/x-ecmascript", "a", "", fault.ErrUnsupported},
+		"wsdl":                  {nil, "application/wsdl+xml", "a", "", fault.ErrUnsupported},
+		"mail":                  {nil, "message/rfc822", "a", "", fault.ErrUnsupported},
+	} {
+		types, faults := properties.ParseContentTypes(c.only)
+		if len(faults) > 0 {
+			t.Fatalf("%s: %v", name, faults)
+		}
+		got, err := types.Check(c.contentType, c.blob)
+		if got != c.want || !errors.Is(err, c.kind) {
+			t.Errorf("%s: Check(%q, %q) = %q, %v; want %q, %v", name, c.contentType, c.blob, got, err, c.want, c.kind)
+		}
+	}
+}
+
+// FuzzContentType: a type that passes is one media type, and not one that browsers run.
+func FuzzContentType(f *testing.F) {
+	for _, s := range []string{"text/plain", "TEXT/HTML", "text/html;", " text/html", "text/html;a=b;a=c", "a/xml", "multipart/x", "text/plain; charset=\"a\r\nb\""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var types properties.ContentTypes
+		got, err := types.Check(s, "a")
+		if err != nil {
+			return
+		}
+		main, _, err := mime.ParseMediaType(got)
+		if err != nil || strings.ContainsAny(got, "\r\n\x00") || main == "text/html" || strings.HasSuffix(main, "xml") || strings.HasPrefix(main, "multipart/") {
+			t.Fatalf("%q passed as %q (%q, %v)", s, got, main, err)
+		}
+		if types.CheckKept(s, "a") != nil && s != "" {
+			t.Fatalf("%q may be written and not kept", s)
+		}
+	})
+}
+
+// FuzzMetadata: what passes fits in HTTP headers.
+func FuzzMetadata(f *testing.F) {
+	f.Add("a", "b", "c", "d")
+	f.Add("A", "x", "a", "y")
+	f.Fuzz(func(t *testing.T, n1, v1, n2, v2 string) {
+		got, err := properties.CheckMetadata(map[string]string{n1: v1, n2: v2})
+		if err != nil {
+			return
+		}
+		for name, value := range got {
+			if name != strings.ToLower(name) || name == properties.Marker || name == "hdi_isfolder" || value == "" || strings.TrimSpace(value) != value || strings.ContainsAny(name+value, "\r\n\x00") {
+				t.Fatalf("%q: %q passed", name, value)
+			}
+		}
+		if n1 != n2 && len(got) != 2 {
+			t.Fatalf("got %v of two", got)
+		}
+	})
+}

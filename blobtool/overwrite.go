@@ -1,0 +1,72 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+)
+
+// Put Blob replaces everything: headers, metadata and tags that are not sent are gone. So an
+// overwrite sends again what was there.
+
+// tagPlan is what a write does with a blob's tags.
+type tagPlan struct {
+	tags   map[string]string // to send
+	pinned string            // condition on the tags that were read: an ETag does not cover tags
+	kept   bool              // the tags are the blob's own, and must not be lost
+	note   string
+}
+
+// planTags decides on the tags of an overwrite: those that the call gives (nil: none given), or
+// else those that the blob has. Tags that the user may not read can't be kept, so dropping them
+// takes the call's word.
+func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Client, now *standing, given map[string]string, drop bool) (tagPlan, error) {
+	if now.tagCount == 0 {
+		return tagPlan{tags: given}, nil
+	}
+	if drop {
+		return tagPlan{tags: given, note: fmt.Sprintf("The blob's %d index tags were dropped.", now.tagCount)}, nil
+	}
+	resp, err := client.GetTags(ctx, nil)
+	if err != nil {
+		e := refusedWrite(ctx, at, err, now.etag, now)
+		if errors.Is(e, ErrPermission) && !e.between {
+			e.text = fmt.Sprintf("Blob %s has %d index tags, which an overwrite would lose: the signed-in user may not read them, so they can't be kept. Nothing was changed. "+
+				"Tags require the role Storage Blob Data Owner. If losing them is fine for the user, call again with drop_tags.", quote(at.Blob), now.tagCount)
+		}
+		return tagPlan{}, e
+	}
+	old := map[string]string{}
+	for _, tag := range resp.BlobTagSet {
+		old[value(tag.Key)] = value(tag.Value)
+	}
+	plan := tagPlan{tags: old, kept: true, pinned: pinTags(old)}
+	if given != nil {
+		plan.tags, plan.kept, plan.note = given, false, "The tags of this call have replaced the blob's own."
+	}
+	return plan, nil
+}
+
+// pinTags returns the condition (x-ms-if-tags) that a blob has these tags.
+func pinTags(tags map[string]string) string {
+	var terms []string
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		terms = append(terms, fmt.Sprintf(`"%s" = '%s'`, key, tags[key])) // tags have no quotes
+	}
+	return strings.Join(terms, " AND ")
+}
+
+// keptUndo says how to go back to what an overwrite replaced.
+func keptUndo(old *standing) *undo {
+	if old.version != "" {
+		return &undo{Possible: true, VersionID: old.version, How: "The content before is still there as a previous version: read_blob with version_id shows it, and writing it again restores it."}
+	}
+	return &undo{How: "There is no undo that Azure's answers show: the account keeps no versions. If it has soft delete, it keeps a snapshot of the content before for some days, which an administrator can restore."}
+}

@@ -1,0 +1,88 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/lease"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
+)
+
+// A standing is what is under a blob's name: all that a write must know, and keep.
+type standing struct {
+	exists    bool
+	etag      azcore.ETag
+	size      int64
+	kind      blob.BlobType
+	directory bool
+	headers   blob.HTTPHeaders
+	metadata  map[string]*string // names in lower case, without the marker
+	marker    string             // of the last write by this package, or empty
+	tagCount  int64
+	version   string
+
+	leased         lease.StateType
+	leaseDuration  lease.DurationType
+	held           bool      // by a legal hold of the version
+	immutableUntil time.Time // by the version's own policy
+}
+
+// look asks Azure what stands under a name. It is not an access: it sends Get Blob Properties.
+func (s *Set) look(ctx context.Context, at names.Location, client *blob.Client) (standing, error) {
+	props, err := client.GetProperties(ctx, nil)
+	if isNoBlob(err) {
+		return standing{}, nil
+	}
+	if err != nil {
+		return standing{}, fromAzure(ctx, at, err)
+	}
+	return standingOf(&props)
+}
+
+// standingOf returns the standing for properties. It checks what results contain.
+func standingOf(p *blob.GetPropertiesResponse) (standing, error) {
+	n := standing{
+		exists: true, etag: value(p.ETag), size: value(p.ContentLength), kind: value(p.BlobType),
+		directory: isDirectory(p.Metadata), tagCount: value(p.TagCount), version: shownVersion(p.VersionID),
+		headers: blob.HTTPHeaders{
+			BlobContentType: p.ContentType, BlobContentEncoding: p.ContentEncoding, BlobContentLanguage: p.ContentLanguage,
+			BlobContentDisposition: p.ContentDisposition, BlobCacheControl: p.CacheControl, BlobContentMD5: p.ContentMD5,
+		},
+		leased: value(p.LeaseState), leaseDuration: value(p.LeaseDuration),
+		held: value(p.LegalHold), immutableUntil: value(p.ImmutabilityPolicyExpiresOn),
+	}
+	n.metadata, n.marker = withoutMarker(p.Metadata)
+	if printable(bareETag(string(n.etag))) == "" {
+		return standing{}, &Error{Kind: ErrUnavailable, text: "The storage service answered without an ETag. Tell the operator of this server.", cause: errors.New("no ETag")}
+	}
+	return n, nil
+}
+
+// isNoBlob reports whether an error says that there is no such blob, in a container that exists.
+func isNoBlob(err error) bool {
+	response, ok := errors.AsType[*azcore.ResponseError](err)
+	return ok && response.StatusCode == http.StatusNotFound && !isOfAnother(response) &&
+		(response.ErrorCode == "" || response.ErrorCode == string(bloberror.BlobNotFound))
+}
+
+// withoutMarker returns metadata with names in lower case and without the marker, which is
+// nobody's business, and the marker.
+func withoutMarker(metadata map[string]*string) (rest map[string]*string, marker string) {
+	rest = make(map[string]*string, len(metadata))
+	for name, v := range metadata {
+		if name = strings.ToLower(name); name == properties.Marker {
+			marker = value(v)
+			continue
+		}
+		rest[name] = v
+	}
+	return rest, marker
+}

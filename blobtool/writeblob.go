@@ -1,0 +1,257 @@
+package blobtool
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"mime"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
+)
+
+// writeInput is what write_blob takes.
+type writeInput struct {
+	Container   string            `json:"container" jsonschema:"Name of the container."`
+	BlobPath    string            `json:"blob_path" jsonschema:"Name of the blob within the container, such as reports/2026/summary.txt. Case-sensitive."`
+	Text        *string           `json:"text,omitempty" jsonschema:"The content as text. It is stored in UTF-8. Give either text or base64."`
+	Base64      *string           `json:"base64,omitempty" jsonschema:"The content in base64, if it is not text."`
+	ContentType string            `json:"content_type,omitempty" jsonschema:"Media type, such as text/plain; charset=utf-8. If omitted, an overwritten blob keeps its own, and a new one gets application/octet-stream. Types that programs run, such as HTML, may be refused."`
+	Metadata    map[string]string `json:"metadata,omitempty" jsonschema:"Metadata: names of letters, digits and underscores, values of printable ASCII. If omitted, an overwritten blob keeps its own; otherwise these replace all of them."`
+	Tags        map[string]string `json:"tags,omitempty" jsonschema:"Index tags, at most 10. If omitted, an overwritten blob keeps its own; otherwise these replace all of them. They require the role Storage Blob Data Owner."`
+	IfMatch     string            `json:"if_match,omitempty" jsonschema:"etag of the blob to overwrite, from the result that showed its content. If omitted, the call makes a new blob, and is refused if there is one of that name."`
+	DropTags    bool              `json:"drop_tags,omitempty" jsonschema:"Overwrite the blob even if that loses index tags that the user may not read."`
+}
+
+// registerWriteBlob adds the tool write_blob.
+func (s *Set) registerWriteBlob(srv *mcp.Server) {
+	addWriteTool(s, srv, &mcp.Tool{
+		Name:  "write_blob",
+		Title: "Write a blob",
+		Description: fmt.Sprintf("Writes a whole blob in %s, with the permissions of the signed-in user: content of up to %d bytes. ", s.where(), s.writing.maxBytes) +
+			"Makes a new blob, or, with if_match, overwrites the one that has that etag and keeps its headers, metadata and tags unless the call gives others. Never overwrites what changed in between. " + saysOutcome,
+		Annotations: writes("Write a blob", true),
+	}, s.writeBlob)
+}
+
+// saysOutcome ends the description of each tool that writes.
+const saysOutcome = "The result's outcome is done, refused (nothing was changed) or unknown (look before you try again)."
+
+// writeBlob handles a call of write_blob.
+func (s *Set) writeBlob(ctx context.Context, req *mcp.CallToolRequest, in writeInput) (writeOutput, error) {
+	at, err := s.locateToWrite(ctx, in.Container, in.BlobPath)
+	out := outputFor(at)
+	if err != nil {
+		return out, err
+	}
+	w := &writeCall{set: s, req: req, at: at, in: in}
+	if err := w.check(); err != nil {
+		return out, err
+	}
+	if err := s.admitWrite(req); err != nil {
+		return out, err
+	}
+	if w.all, err = s.containerClient(ctx, at.Container); err != nil {
+		return out, err
+	}
+	if w.put.before == "" {
+		err = w.create(ctx, &out)
+	} else {
+		err = w.overwrite(ctx, &out)
+	}
+	return out, err
+}
+
+// admitWrite counts a write of the call's user, or returns why it must wait.
+func (s *Set) admitWrite(req *mcp.CallToolRequest) error {
+	user := userID(req)
+	if user == "" {
+		return failuref(ErrNoUser, "The call has no user to count writes for. Tell the operator of this server to set TokenInfo.UserID when verifying tokens.")
+	}
+	return s.writing.rates.take(user)
+}
+
+// writeCall is a running call of write_blob.
+type writeCall struct {
+	set *Set
+	req *mcp.CallToolRequest
+	at  names.Location
+	in  writeInput
+	all *container.Client
+	put put
+}
+
+// check checks the arguments and begins the put.
+func (w *writeCall) check() error {
+	in := &w.in
+	data, err := in.content(w.set.writing.maxBytes)
+	if err != nil {
+		return err
+	}
+	etag, err := parseETag(in.IfMatch)
+	if err != nil {
+		return err
+	}
+	w.put = put{at: w.at, data: data, before: azcore.ETag(etag)}
+	if etag == "" {
+		if err := names.CheckNew(w.at.Blob); err != nil {
+			return err
+		}
+	}
+	if in.ContentType != "" || etag == "" {
+		t, err := w.set.writing.types.Check(in.ContentType, w.at.Blob)
+		if err != nil {
+			return err
+		}
+		w.put.headers.BlobContentType = &t
+	}
+	metadata, err := properties.CheckMetadata(in.Metadata)
+	if err != nil {
+		return err
+	}
+	w.put.metadata = pointers(metadata)
+	w.put.tags.tags = in.Tags
+	return properties.CheckTags(in.Tags)
+}
+
+// content returns the content of the call.
+func (in *writeInput) content(most int64) (data []byte, err error) {
+	switch {
+	case (in.Text == nil) == (in.Base64 == nil):
+		return nil, failuref(ErrInvalidArgument, "Give the content as either text or base64; text may be empty.")
+	case in.Text != nil:
+		data = []byte(*in.Text)
+	case int64(base64.StdEncoding.DecodedLen(len(*in.Base64))) > most+2:
+		return nil, tooLargeToWrite(most)
+	default:
+		if data, err = base64.StdEncoding.DecodeString(*in.Base64); err != nil {
+			return nil, failuref(ErrInvalidArgument, "base64 is not valid (RFC 4648, section 4, with padding); encode the content again, or give text")
+		}
+	}
+	if int64(len(data)) > most {
+		return nil, tooLargeToWrite(most)
+	}
+	return data, nil
+}
+
+func tooLargeToWrite(most int64) error {
+	return failuref(ErrTooLarge, "The content is larger than %d bytes, the most that this server writes in one call. Nothing was written. Write less, or several blobs.", most)
+}
+
+// create makes a new blob.
+func (w *writeCall) create(ctx context.Context, out *writeOutput) error {
+	if w.in.DropTags {
+		return failuref(ErrInvalidArgument, "drop_tags is only for overwriting; give if_match, or leave drop_tags out")
+	}
+	done, now, err := w.set.put(ctx, w.all, &w.put)
+	if err != nil {
+		out.refuse(now)
+		return err
+	}
+	out.did("created", done, int64(len(w.put.data)))
+	out.Message = fmt.Sprintf("Blob %s was created with %d bytes.", quote(w.at.Blob), len(w.put.data))
+	out.Notes = w.put.notes()
+	out.Undo = &undo{Possible: true, How: "Nothing was there before: deleting the blob, as long as it has this etag, undoes it."}
+	return nil
+}
+
+// overwrite replaces a blob and keeps what the call does not give.
+func (w *writeCall) overwrite(ctx context.Context, out *writeOutput) error {
+	client := w.all.NewBlobClient(w.at.Blob)
+	old, err := w.set.look(ctx, w.at, client)
+	if err == nil {
+		if err = replaceable(w.at, w.put.before, &old); err != nil {
+			out.refuse(&old)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	notes, err := w.keep(ctx, client, &old)
+	if err != nil {
+		out.show(&old)
+		return err
+	}
+	back := keptUndo(&old)
+	text := fmt.Sprintf("Overwrite blob %s in container %s: its %d bytes are replaced by %d others. %s", quote(w.at.Blob), quote(w.at.Container), old.size, len(w.put.data), back.How)
+	if err := w.set.mayDestroy(ctx, w.req, w.at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
+		out.show(&old)
+		return err
+	}
+	done, now, err := w.set.put(ctx, w.all, &w.put)
+	if err != nil {
+		out.refuse(now)
+		return err
+	}
+	out.did("overwritten", done, int64(len(w.put.data)))
+	out.Message = fmt.Sprintf("Blob %s was overwritten with %d bytes.", quote(w.at.Blob), len(w.put.data))
+	out.Undo, out.Notes = back, append(notes, w.put.notes()...)
+	return nil
+}
+
+// keep fills in what the blob has and the call does not give.
+func (w *writeCall) keep(ctx context.Context, client *blob.Client, old *standing) (notes []string, err error) {
+	given := w.put.headers.BlobContentType
+	if w.put.headers, notes = old.headersFor(given, w.in.Text != nil); given == nil {
+		if err := w.set.writing.types.CheckKept(value(old.headers.BlobContentType), w.at.Blob); err != nil {
+			return nil, err
+		}
+	}
+	if w.in.Metadata == nil {
+		w.put.metadata = old.metadata
+	}
+	w.put.tags, err = w.set.planTags(ctx, w.at, client, old, w.in.Tags, w.in.DropTags)
+	return notes, err
+}
+
+// headersFor returns a blob's headers for new content, of that type if one is given. What would be
+// false of the new content is left out.
+func (n *standing) headersFor(given *string, text bool) (h blob.HTTPHeaders, notes []string) {
+	h = n.headers
+	h.BlobContentMD5 = nil // Azure computes it
+	if encoding := value(h.BlobContentEncoding); encoding != "" {
+		h.BlobContentEncoding = nil
+		notes = append(notes, fmt.Sprintf("The blob's Content-Encoding %s was dropped: the new content is not encoded.", quote(encoding)))
+	}
+	if given != nil {
+		h.BlobContentType = given
+		return h, notes
+	}
+	t, params, err := mime.ParseMediaType(value(h.BlobContentType))
+	if charset := params["charset"]; err == nil && text && charset != "" && !strings.EqualFold(charset, "utf-8") {
+		params["charset"] = "utf-8"
+		h.BlobContentType = new(cmp.Or(mime.FormatMediaType(t, params), t))
+		notes = append(notes, fmt.Sprintf("The content type says charset=utf-8 now; the content before was in %s.", quote(charset)))
+	}
+	return h, notes
+}
+
+// replaceable returns why a call may not overwrite what stands there as a block blob.
+func replaceable(at names.Location, before azcore.ETag, now *standing) error {
+	name := quote(at.Blob)
+	switch {
+	case !now.exists || now.etag != before:
+		v := conflictVerdict(name, before, now)
+		return failuref(v.kind, "%s", v.text)
+	case now.directory:
+		return failuref(ErrDirectory, "%s is a directory, not a file. Nothing was changed.", name)
+	case now.kind != blob.BlobTypeBlockBlob:
+		return failuref(ErrUnsupported, "Blob %s is of type %s, which this would turn into a block blob. Nothing was changed. Write to another name.", name, printable(string(now.kind)))
+	}
+	return unleased(at, now)
+}
+
+func pointers(m map[string]string) map[string]*string {
+	p := make(map[string]*string, len(m))
+	for k, v := range m {
+		p[k] = &v
+	}
+	return p
+}

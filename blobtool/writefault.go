@@ -1,0 +1,156 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/lease"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+)
+
+// roleToWrite names the role for writes.
+const roleToWrite = "Storage Blob Data Contributor"
+
+// refusal says why the attempt was not carried out. now is what stands there, nil if not known.
+func (a *attempt) refusal(ctx context.Context, err error, now *standing) *Error {
+	return refusedWrite(ctx, a.at, err, a.before, now)
+}
+
+// refusedWrite converts Azure's refusal of a write. before is the ETag that the write required,
+// or empty if it was to make the blob.
+func refusedWrite(ctx context.Context, at names.Location, err error, before azcore.ETag, now *standing) *Error {
+	e := fromAzure(ctx, at, err)
+	if response, ok := errors.AsType[*azcore.ResponseError](err); !ok || errorOf(err) != nil || e.between || response.StatusCode < 400 {
+		return e
+	}
+	if v, known := writeVerdict(at, bloberror.Code(e.Code), before, now); known {
+		e.Kind, e.text = v.kind, v.text
+	} else if now != nil {
+		e.text += " Nothing was changed by this call."
+	}
+	return e
+}
+
+// writeVerdict returns what a code means as the answer to a write.
+func writeVerdict(at names.Location, code bloberror.Code, before azcore.ETag, now *standing) (verdict, bool) {
+	name := quote(at.Blob)
+	switch code {
+	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.BlobNotFound:
+		return conflictVerdict(name, before, now), true
+	case bloberror.LeaseIDMissing, bloberror.LeaseIDMismatchWithBlobOperation, bloberror.LeaseLost, bloberror.LeaseNotPresentWithBlobOperation:
+		return leaseVerdict(name, now), true
+	case bloberror.BlobImmutableDueToPolicy:
+		return verdict{ErrLocked, fmt.Sprintf("Blob %s is immutable: a retention policy forbids this change%s. Nothing was changed, and no role allows it. Write to another name.", name, policyTerm(now))}, true
+	case "BlobImmutableDueToLegalHold":
+		return verdict{ErrLocked, fmt.Sprintf("Blob %s is immutable: a legal hold forbids this change until someone removes the hold. Nothing was changed, and no role allows it. Write to another name.", name)}, true
+	case bloberror.SnapshotsPresent:
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s has snapshots, which would be deleted with it. Nothing was deleted. If the user wants that too, call delete_blob again with delete_snapshots.", name)}, true
+	case bloberror.InvalidBlobType:
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is of another type than this write makes, or was made by another kind of upload. Nothing was changed. Write to another name.", name)}, true
+	case "DirectoryIsNotEmpty":
+		return verdict{ErrDirectory, fmt.Sprintf("%s is a directory that is not empty. Nothing was deleted. Delete the blobs in it first.", name)}, true
+	case "ResourceTypeMismatch", "PathConflict", "ResourceAlreadyExists":
+		return verdict{ErrDirectory, fmt.Sprintf("%s is a directory, or would be below a file. Nothing was changed. Write to another name.", name)}, true
+	case bloberror.AuthorizationPermissionMismatch, bloberror.InsufficientAccountPermissions:
+		return verdict{ErrPermission, noRoleToWrite(at)}, true
+	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s can't be changed now. %s", name, archived)}, true
+	case bloberror.MD5Mismatch, "Crc64Mismatch":
+		return verdict{ErrUnavailable, "The content was damaged on its way to Azure Storage, which refused it. Nothing was changed. Call again."}, true
+	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts":
+		return verdict{ErrUnsupported, "The storage account does not support this. If it has a hierarchical namespace, it has no tags: call again without tags. Nothing was changed."}, true
+	default:
+		return verdict{}, false
+	}
+}
+
+// conflictVerdict is for a condition that is not met.
+func conflictVerdict(name string, before azcore.ETag, now *standing) verdict {
+	switch {
+	case before == "" && now != nil && !now.exists:
+		return verdict{ErrExists, fmt.Sprintf("Blob %s could not be made, although no blob of that name is there now: it was just deleted, or someone is uploading it. Nothing was changed. Try again, or write to another name.", name)}
+	case before == "":
+		return verdict{ErrExists, fmt.Sprintf("Blob %s exists already, and this call makes only new blobs. Nothing was changed. Write to another name; or, to replace it, read it first and call again with its etag as if_match.", name)}
+	case now != nil && !now.exists:
+		return verdict{ErrNotFound, fmt.Sprintf("Blob %s is not there any more: someone else deleted it, or it was never there. Nothing was changed.", name)}
+	case now != nil && now.etag == before:
+		return verdict{ErrChanged, fmt.Sprintf("Something about blob %s, such as its tags, changed while this call was running. Nothing was changed by this call. Call again.", name)}
+	}
+	return verdict{ErrChanged, fmt.Sprintf("Blob %s does not have the etag %s: someone has changed it. Nothing was changed by this call. Read it again, then call with the new etag.", name, bareETag(string(before)))}
+}
+
+// unleased returns why a blob with a lease can't be changed: to ask Azure or a person is vain.
+func unleased(at names.Location, now *standing) error {
+	if leaseOf(now) == nil {
+		return nil
+	}
+	v := leaseVerdict(quote(at.Blob), now)
+	return failuref(v.kind, "%s", v.text)
+}
+
+func leaseVerdict(name string, now *standing) verdict {
+	return verdict{ErrLocked, fmt.Sprintf("Another program has a lease on blob %s, so nobody else can change it%s. Azure does not say whose lease it is. Nothing was changed. "+
+		"Try again later, or ask who works on the blob.", name, leaseTerm(now))}
+}
+
+// leaseTerm describes a lease.
+func leaseTerm(now *standing) string {
+	switch {
+	case now == nil:
+		return ""
+	case now.leased == lease.StateTypeBreaking:
+		return ", until it ends within 60 seconds (it is being broken)"
+	case now.leaseDuration == lease.DurationTypeInfinite:
+		return ", until it is released (its duration is infinite)"
+	case now.leaseDuration == lease.DurationTypeFixed:
+		return ", until it ends within 60 seconds unless it is renewed (its duration is fixed)"
+	}
+	return ""
+}
+
+// policyTerm says how long a policy holds. That of a container is not among a blob's properties.
+func policyTerm(now *standing) string {
+	if now == nil || now.immutableUntil.IsZero() {
+		return ""
+	}
+	return " until " + now.immutableUntil.UTC().Format(time.RFC3339)
+}
+
+// leaseOf returns the lease for a result, if there is one.
+func leaseOf(now *standing) *leaseOutput {
+	if now == nil || now.leased != lease.StateTypeLeased && now.leased != lease.StateTypeBreaking {
+		return nil
+	}
+	return &leaseOutput{State: string(now.leased), Duration: printable(string(now.leaseDuration))}
+}
+
+func noRoleToWrite(at names.Location) string {
+	return fmt.Sprintf("The signed-in user may not write %s in container %s. Nothing was changed. The user needs the role %s on the container or the storage account; "+
+		"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to take effect.", quote(at.Blob), quote(at.Container), roleToWrite)
+}
+
+// uncertain says that nobody knows whether the attempt was carried out. now is what stands there,
+// nil if that is not known either.
+func (a *attempt) uncertain(err error, now *standing) *Error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "The answer of the storage service to this write of blob %s was lost. ", quote(a.at.Blob))
+	switch {
+	case now == nil:
+		b.WriteString("What is there now could not be read, so the write may have happened or not. Call stat_blob before anything else.")
+	case a.untouched(now):
+		b.WriteString("It has not happened so far, but may still arrive. To try again is safe: call again with the same arguments.")
+	case !now.exists && a.marker == "":
+		b.WriteString("The blob is gone, whether by this call or by another one.")
+	case !now.exists:
+		b.WriteString("The blob is gone: someone else deleted it, before or after this write.")
+	default:
+		b.WriteString("Someone else has written the blob, before or after this write. Read it again before you decide what to do.")
+	}
+	return &Error{Kind: ErrUncertain, text: b.String(), cause: err}
+}

@@ -1,0 +1,136 @@
+package blobtool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
+)
+
+// Defaults of [WriteOptions].
+const (
+	DefaultMaxWriteBytes  = maxInline
+	DefaultUserPerMinute  = 60
+	DefaultTotalPerMinute = 1200
+)
+
+// maxInline limits the content that a call brings or edits, in bytes.
+const maxInline = 1 << 20
+
+// WriteOptions turns on the tools that write: write_blob, edit_blob and delete_blob. They act with
+// the signed-in user's permissions (role Storage Blob Data Contributor), within these bounds.
+type WriteOptions struct {
+	// Allow is what may be written, in the form of [Options.Allow], which also applies. It must
+	// have an entry, such as the name of a container. The containers $web, $root and $logs, like
+	// all others, must be named.
+	Allow []string
+
+	// Extensions are the extensions that names of blobs must have, such as ".txt". Case does not
+	// matter. Defaults to any.
+	Extensions []string
+
+	// ContentTypes are the media types that may be written, such as text/plain or image/*. Types
+	// whose content may run at a reader (HTML, XML, SVG, JavaScript, multipart) are allowed only if
+	// named in full. Defaults to all others.
+	ContentTypes []string
+
+	// MaxBytes is the size of the largest blob that a call writes. Defaults to 1 MiB, which is
+	// also the most.
+	MaxBytes int64
+
+	// UserPerMinute is how many writes a minute each user may make on this server, and
+	// TotalPerMinute is the number for all users. Refused calls count if Azure was asked.
+	// -1 turns a bound off. They default to 60 and 1,200.
+	UserPerMinute, TotalPerMinute int
+
+	// Confirm decides on calls that destroy something: overwriting, editing and deleting. It is
+	// called after all checks, with what is about to happen, and its false or error is a no. A
+	// client's word is not enough of a bound: it may answer for its user. If nil, edits are allowed
+	// (a call must quote what it replaces), and overwriting and deleting are refused.
+	Confirm ConfirmFunc
+}
+
+// ConfirmFunc is the type of [WriteOptions.Confirm].
+type ConfirmFunc = func(context.Context, Question) (bool, error)
+
+// writing is a set's parsed [WriteOptions].
+type writing struct {
+	allow      allowList
+	extensions []string // nil: any
+	types      properties.ContentTypes
+	maxBytes   int64
+	rates      *writeRates
+	confirm    ConfirmFunc
+}
+
+var extensionForm = regexp.MustCompile(`^\.[^./\\*\s]+$`)
+
+// newWriting parses the options of a set for one container, or for an account if only is empty.
+func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []error) {
+	w := &writing{confirm: o.Confirm, maxBytes: o.MaxBytes}
+	var errs []error
+	report := func(field string, err error) { errs = append(errs, configurationError("Options.Write."+field, err)) }
+	var faults []error
+	if w.allow, faults = parseAllow("Options.Write.Allow", only, o.Allow); len(o.Allow) == 0 {
+		report("Allow", errors.New("is empty; name what may be written, such as a container or container/folder/"))
+	}
+	errs = append(errs, faults...)
+	for i, extension := range o.Extensions {
+		if !extensionForm.MatchString(extension) {
+			report(fmt.Sprintf("Extensions[%d]", i), errors.New("is "+quote(extension)+"; use a dot and the last part of names, such as .txt"))
+		}
+		w.extensions = append(w.extensions, strings.ToLower(extension))
+	}
+	var wrong map[int]error
+	w.types, wrong = properties.ParseContentTypes(o.ContentTypes)
+	for i := range o.ContentTypes {
+		if err := wrong[i]; err != nil {
+			report(fmt.Sprintf("ContentTypes[%d]", i), err)
+		}
+	}
+	if w.maxBytes == 0 {
+		w.maxBytes = DefaultMaxWriteBytes
+	}
+	if w.maxBytes < 0 || w.maxBytes > maxInline {
+		report("MaxBytes", fmt.Errorf("is %d; it must be from 1 to %d, or 0 for the default", o.MaxBytes, maxInline))
+	}
+	rate := func(field string, n, byDefault int) int {
+		if n < -1 {
+			report(field, fmt.Errorf("is %d; it must be positive, 0 for the default, or -1 for no bound", n))
+		}
+		if n == 0 {
+			return byDefault
+		}
+		return n
+	}
+	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
+	return w, errs
+}
+
+// may returns why a blob may not be written.
+func (w *writing) may(at names.Location) error {
+	if !w.allow.blob(at) {
+		return w.allow.outside(at, "where this server may write")
+	}
+	if len(w.extensions) > 0 && !slices.Contains(w.extensions, strings.ToLower(path.Ext(at.Blob))) {
+		return failuref(ErrNotAllowed, "This server writes only blobs whose names end with %s; blob_path is %s.", strings.Join(w.extensions, ", "), quote(at.Blob))
+	}
+	return nil
+}
+
+// locateToWrite returns the location of a blob that a call may write, as far as this server
+// decides.
+func (s *Set) locateToWrite(ctx context.Context, container, path string) (names.Location, error) {
+	at, err := s.locateNamed(ctx, container, path)
+	if err != nil {
+		return at, err
+	}
+	return at, s.writing.may(at)
+}
