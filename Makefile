@@ -149,8 +149,8 @@ dist: ## the command for each platform, as a release has it
 	rm -rf dist
 	release/build dist
 
-next: ## with the next version of Go
-	GOTOOLCHAIN=$(NEXT_GO) go test $(OURS)
+next: ## with the next version of Go, and each benchmark once
+	GOTOOLCHAIN=$(NEXT_GO) go test -bench . -benchtime 1x $(OURS)
 
 nightly: build fuzz next soak release-check image ## what is too slow for every change
 
