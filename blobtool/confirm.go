@@ -13,13 +13,16 @@ const (
 	ActionOverwrite = "overwrite"
 	ActionEdit      = "edit"
 	ActionDelete    = "delete"
+	// Metadata and tags, if that changes or removes what is there.
+	ActionSetMetadata = "set_metadata"
+	ActionSetTags     = "set_tags"
 )
 
 // A Question is what a call is about to destroy.
 type Question struct {
 	User      string // from the call's verified token
 	Tool      string
-	Action    string // ActionOverwrite, ActionEdit or ActionDelete
+	Action    string // one of the constants, such as ActionOverwrite
 	Container string
 	Blob      string
 	ETag      string // of what is destroyed, without quotes; the write happens to nothing else
@@ -35,7 +38,8 @@ func (s *Set) mayDestroy(ctx context.Context, req *mcp.CallToolRequest, at names
 	}
 	ask := s.writing.confirm
 	if ask == nil {
-		if q.Action == ActionEdit {
+		switch q.Action {
+		case ActionEdit, ActionSetMetadata, ActionSetTags: // they name what they replace
 			return nil
 		}
 		return failuref(ErrNotConfirmed, "This server does not let a call %s a blob without someone's confirmation, and there is no way to ask for it here. Nothing was changed. %s",

@@ -226,6 +226,7 @@ func (s *Set) tools() []tool {
 	}
 	if s.writing != nil {
 		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob})
+		all = append(all, tool{"append_blob", (*Set).registerAppendBlob}, tool{"set_metadata", (*Set).registerSetMetadata}, tool{"set_tags", (*Set).registerSetTags})
 	}
 	if s.container == "" {
 		return append([]tool{{"list_containers", (*Set).registerListContainers}}, all...)

@@ -41,7 +41,7 @@ func refusedWrite(ctx context.Context, at names.Location, err error, before azco
 func writeVerdict(at names.Location, code bloberror.Code, before azcore.ETag, now *standing) (verdict, bool) {
 	name := quote(at.Blob)
 	switch code {
-	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.BlobNotFound:
+	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.BlobNotFound, bloberror.AppendPositionConditionNotMet:
 		return conflictVerdict(name, before, now), true
 	case bloberror.LeaseIDMissing, bloberror.LeaseIDMismatchWithBlobOperation, bloberror.LeaseLost, bloberror.LeaseNotPresentWithBlobOperation:
 		return leaseVerdict(name, now), true
@@ -49,6 +49,8 @@ func writeVerdict(at names.Location, code bloberror.Code, before azcore.ETag, no
 		return verdict{ErrLocked, fmt.Sprintf("Blob %s is immutable: a retention policy forbids this change%s. Nothing was changed, and no role allows it. Write to another name.", name, policyTerm(now))}, true
 	case "BlobImmutableDueToLegalHold":
 		return verdict{ErrLocked, fmt.Sprintf("Blob %s is immutable: a legal hold forbids this change until someone removes the hold. Nothing was changed, and no role allows it. Write to another name.", name)}, true
+	case bloberror.BlockCountExceedsLimit:
+		return verdict{ErrTooLarge, fmt.Sprintf("Blob %s has as many blocks as Azure allows: 50,000 for an append blob. Nothing was appended. Append to a new blob, made with create.", name)}, true
 	case bloberror.SnapshotsPresent:
 		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s has snapshots, which would be deleted with it. Nothing was deleted. If the user wants that too, call delete_blob again with delete_snapshots.", name)}, true
 	case bloberror.InvalidBlobType:

@@ -24,7 +24,7 @@ type writeOutput struct {
 	Outcome   string       `json:"outcome" jsonschema:"done: this call did it. refused: this call changed nothing. unknown: the answer was lost and what is there now does not tell whether this call did it."`
 	Reason    string       `json:"reason,omitempty" jsonschema:"Why it was not done, in one word, such as exists, changed, not_found, locked, permission, not_confirmed or throttled."`
 	Message   string       `json:"message" jsonschema:"What happened, and what to do next."`
-	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited or deleted."`
+	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited, appended, metadata_set, tags_set or deleted."`
 	Container string       `json:"container" jsonschema:"Name of the container."`
 	BlobPath  string       `json:"blob_path" jsonschema:"Name of the blob within the container."`
 	URI       string       `json:"uri,omitempty" jsonschema:"URI of the blob as a resource of this server."`
