@@ -43,7 +43,7 @@ func (s *Set) registerAppendBlob(srv *mcp.Server) {
 		Name:  "append_blob",
 		Title: "Append to a blob",
 		Description: fmt.Sprintf("Appends up to %d bytes to an append blob, such as a log, in %s, with the permissions of the signed-in user. ", s.mostAppended(), s.where()) +
-			"With create, makes the blob first. Other types of blobs are refused: use edit_blob or write_blob for them. Never appends twice. " + saysOutcome,
+			"With create, makes the blob first. Other types of blobs are refused: use edit_blob or write_blob for them. One call never appends twice. " + saysOutcome,
 		Annotations: &mcp.ToolAnnotations{Title: "Append to a blob", DestructiveHint: &no, OpenWorldHint: &yes},
 	}, s.appendBlob)
 }
