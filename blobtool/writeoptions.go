@@ -78,6 +78,7 @@ type writing struct {
 	rates      *writeRates
 	confirm    ConfirmFunc
 	keys       [][]byte // valid
+	asker      *asker
 }
 
 var extensionForm = regexp.MustCompile(`^\.[^./\\*\s]+$`)
@@ -124,6 +125,7 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	if w.keys, err = stateKeys(o.StateKeys); err != nil {
 		report("StateKeys:", err)
 	}
+	w.asker = newAsker(w.sealer(questionPurpose), now)
 	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
 	return w, errs
 }
@@ -170,5 +172,8 @@ func (s *Set) locateToWrite(ctx context.Context, container, path string) (names.
 	if err != nil {
 		return at, err
 	}
-	return at, s.writing.may(at)
+	if err := s.writing.may(at); err != nil {
+		return at, err
+	}
+	return at, runOf(ctx).begin(at)
 }
