@@ -38,13 +38,12 @@ const maxAppends = 10
 
 // registerAppendBlob adds the tool append_blob.
 func (s *Set) registerAppendBlob(srv *mcp.Server) {
-	no, yes := false, true
 	addWriteTool(s, srv, &mcp.Tool{
 		Name:  "append_blob",
 		Title: "Append to a blob",
 		Description: fmt.Sprintf("Appends up to %d bytes to an append blob, such as a log, in %s, with the permissions of the signed-in user. ", s.mostAppended(), s.where()) +
 			"With create, makes the blob first. Other types of blobs are refused: use edit_blob or write_blob for them. One call never appends twice. " + saysOutcome,
-		Annotations: &mcp.ToolAnnotations{Title: "Append to a blob", DestructiveHint: &no, OpenWorldHint: &yes},
+		Annotations: adds("Append to a blob"),
 	}, s.appendBlob)
 }
 

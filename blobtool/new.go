@@ -168,6 +168,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 	errs = append(errs, faults...)
 	if o.Write != nil {
 		s.writing, faults = newWriting(container, *o.Write, o.Now)
+		s.writing.asker.states.place = s.serviceURL + "/" + container
 		errs = append(errs, faults...)
 	}
 	s.offered, faults = s.choose(o.Tools)

@@ -97,10 +97,11 @@ func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 	}
 	t.InputSchema = input
 	mcp.AddTool(srv, t, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
-		ctx, returned := s.bound(ctx)
-		defer returned()
-		out, err := handle(ctx, req, in)
-		if err == nil {
+		question, out, err := s.write(ctx, req, t.Name, func(ctx context.Context) (writeOutput, error) { return handle(ctx, req, in) })
+		switch {
+		case question != nil:
+			return question, nil, nil
+		case err == nil:
 			return nil, out, nil
 		}
 		failed := s.failed(ctx, t.Name, err)
@@ -114,12 +115,20 @@ func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 	})
 }
 
+// outcomeOf returns the outcome of a call that returned err.
+func outcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return writeDone
+	case errors.Is(err, ErrUncertain):
+		return writeUnknown
+	}
+	return writeRefused
+}
+
 // fail makes the output that of a call which was not done.
 func (out *writeOutput) fail(err error, text string) {
-	out.Outcome, out.Reason, out.Message = writeRefused, kindName(public(err)), text
-	if errors.Is(err, ErrUncertain) {
-		out.Outcome = writeUnknown
-	}
+	out.Outcome, out.Reason, out.Message = outcomeOf(err), kindName(public(err)), text
 	out.Action, out.Undo, out.Diff = "", nil, ""
 }
 
@@ -130,7 +139,14 @@ func writeSchema() *jsonschema.Schema {
 	return schema
 }
 
-// writes annotates a tool that changes blobs. again says that a repeated call changes nothing more.
+// adds annotates a tool that changes nothing of what is there, and adds more with each call.
+func adds(title string) *mcp.ToolAnnotations {
+	no, yes := false, true
+	return &mcp.ToolAnnotations{Title: title, DestructiveHint: &no, OpenWorldHint: &yes}
+}
+
+// writes annotates a tool that may destroy what is there. again says that a repeated call changes
+// nothing more.
 func writes(title string, again bool) *mcp.ToolAnnotations {
 	yes := true
 	return &mcp.ToolAnnotations{Title: title, DestructiveHint: &yes, IdempotentHint: again, OpenWorldHint: &yes}
