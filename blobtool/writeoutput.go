@@ -35,6 +35,7 @@ type writeOutput struct {
 	Undo      *undo        `json:"undo,omitempty" jsonschema:"How to undo what was done."`
 	Diff      string       `json:"diff,omitempty" jsonschema:"The lines that an edit changed: - before, + after. Long diffs are cut."`
 	Lease     *leaseOutput `json:"lease,omitempty" jsonschema:"The lease on the blob, if that is why it was refused."`
+	Immutable *immutable   `json:"immutable,omitempty" jsonschema:"The immutability policy or legal hold on the blob, if that is known."`
 	Notes     []string     `json:"notes,omitempty" jsonschema:"What else to know about the result."`
 }
 
@@ -49,6 +50,12 @@ type undo struct {
 type leaseOutput struct {
 	State    string `json:"state" jsonschema:"leased or breaking."`
 	Duration string `json:"duration,omitempty" jsonschema:"infinite, or fixed: 15 to 60 seconds, unless its owner renews it."`
+}
+
+// immutable describes why a blob can't be changed by anyone.
+type immutable struct {
+	Kind  string `json:"kind" jsonschema:"policy or legal_hold. A blob may have both."`
+	Until string `json:"until,omitempty" jsonschema:"When a policy ends; absent if Azure does not say it, as for a container's policy."`
 }
 
 // outputFor begins the output of a call for a blob.
@@ -71,10 +78,11 @@ func (out *writeOutput) show(now *standing) {
 	}
 }
 
-// refuse fills in what stands there for a write that was not done, with its lease.
+// refuse fills in what stands there for a write that was not done, with its lease
+// and policy.
 func (out *writeOutput) refuse(now *standing) {
 	out.show(now)
-	out.Lease = leaseOf(now)
+	out.Lease, out.Immutable = leaseOf(now), immutableOf(now)
 }
 
 // did fills in what this call wrote.
@@ -130,6 +138,9 @@ func outcomeOf(err error) string {
 func (out *writeOutput) fail(err error, text string) {
 	out.Outcome, out.Reason, out.Message = outcomeOf(err), kindName(public(err)), text
 	out.Action, out.Undo, out.Diff = "", nil, ""
+	if out.Immutable == nil {
+		out.Immutable = immutableBy(err)
+	}
 }
 
 // writeSchema is the schema of writeOutput.
