@@ -216,6 +216,8 @@ func (a *appendCall) appendable(old *standing) error {
 		return failuref(ErrDirectory, "%s is a directory, not a file. Nothing was changed.", name)
 	case old.kind != blob.BlobTypeAppendBlob:
 		return failuref(ErrUnsupported, "Blob %s is of type %s, and only append blobs can be appended to. Nothing was changed. Use edit_blob or write_blob, or append to another blob.", name, printable(string(old.kind)))
+	case old.sealed:
+		return failuref(ErrLocked, "Append blob %s is sealed: nobody can append to it any more. Nothing was changed. Append to a new blob, made with create.", name)
 	case int64(len(a.data)) > most-old.size:
 		return failuref(ErrTooLarge, "Blob %s has %d bytes, and with these %d it would be larger than %d, the most that this server writes. Nothing was changed. Append to a new blob, made with create.", name, old.size, len(a.data), most)
 	}

@@ -24,6 +24,7 @@ type standing struct {
 	size      int64
 	kind      blob.BlobType
 	directory bool
+	sealed    bool // an append blob that nobody can append to
 	headers   blob.HTTPHeaders
 	metadata  map[string]*string // names in lower case, without the marker
 	marker    string             // of the last write by this package, or empty
@@ -59,7 +60,7 @@ func (s *Set) look(ctx context.Context, at names.Location, client *blob.Client) 
 func standingOf(p *blob.GetPropertiesResponse) (standing, error) {
 	n := standing{
 		exists: true, etag: value(p.ETag), size: value(p.ContentLength), kind: value(p.BlobType),
-		directory: isDirectory(p.Metadata), tagCount: value(p.TagCount), version: shownVersion(p.VersionID),
+		directory: isDirectory(p.Metadata), sealed: value(p.IsSealed), tagCount: value(p.TagCount), version: shownVersion(p.VersionID),
 		headers: blob.HTTPHeaders{
 			BlobContentType: p.ContentType, BlobContentEncoding: p.ContentEncoding, BlobContentLanguage: p.ContentLanguage,
 			BlobContentDisposition: p.ContentDisposition, BlobCacheControl: p.CacheControl, BlobContentMD5: p.ContentMD5,

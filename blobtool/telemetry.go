@@ -224,6 +224,7 @@ var codeNames = []bloberror.Code{
 	"FeatureNotYetSupportedForHierarchicalNamespaceAccounts",
 	bloberror.BlobAlreadyExists, bloberror.LeaseIDMissing, bloberror.SnapshotsPresent, bloberror.InvalidBlobType,
 	bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold", "DirectoryIsNotEmpty", bloberror.MD5Mismatch,
+	bloberror.AppendPositionConditionNotMet, bloberror.BlockCountExceedsLimit, bloberror.ResourceTypeMismatch, bloberror.MetadataTooLarge,
 }
 
 // codeName returns Azure's error code, if it is a known one, or the status if there is none.

@@ -128,7 +128,7 @@ func codesOfDouble(t *testing.T) (codes []string) {
 		t.Fatal(err)
 	}
 	for _, name := range files {
-		source, err := os.ReadFile(name) //nolint:gosec // of this repository
+		source, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}

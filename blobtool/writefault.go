@@ -70,8 +70,9 @@ func writeVerdict(at names.Location, code bloberror.Code, before azcore.ETag, no
 		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s can't be changed now. %s Nothing was changed.", name, archived)}, true
 	case bloberror.BlobUsesCustomerSpecifiedEncryption:
 		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that each request must provide, so this server can't change it. Nothing was changed. Write to another name.", name)}, true
+	default:
+		return requestVerdict(name, code)
 	}
-	return requestVerdict(name, code)
 }
 
 // legalHold is a code that azblob lacks.
@@ -98,8 +99,9 @@ func requestVerdict(name string, code bloberror.Code) (verdict, bool) {
 		return verdict{ErrUnavailable, "The content was damaged on its way to Azure Storage, which refused it. Nothing was changed. Call again."}, true
 	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", bloberror.UnsupportedHeader:
 		return verdict{ErrUnsupported, "The storage account does not support this. If it has a hierarchical namespace, it has no index tags: call again without tags. Nothing was changed."}, true
+	default:
+		return verdict{}, false
 	}
-	return verdict{}, false
 }
 
 // conflictVerdict is for a condition that is not met.
