@@ -141,6 +141,7 @@ func (a *appendCall) create(ctx context.Context, out *writeOutput) error {
 	}
 	if len(a.data) > 0 {
 		empty := standing{exists: true, etag: w.etag, version: w.version, kind: blob.BlobTypeAppendBlob, headers: a.headers}
+		out.show(&empty)
 		if err := a.add(ctx, out, &empty); err != nil {
 			return a.halfDone(err)
 		}
