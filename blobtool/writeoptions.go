@@ -44,8 +44,9 @@ type WriteOptions struct {
 	// named in full. Defaults to all others.
 	ContentTypes []string
 
-	// MaxBytes is the size of the largest blob that a call writes. Defaults to 1 MiB, which is
-	// also the most.
+	// MaxBytes is the size of the largest blob that write_blob makes. A call brings at most 1 MiB of
+	// content; if this is more, up to 1 GiB, larger content can be uploaded in pieces. Edits are
+	// limited to 1 MiB in any case. Defaults to 1 MiB.
 	MaxBytes int64
 
 	// UserPerMinute is how many writes a minute each user may make on this server, and
@@ -78,7 +79,14 @@ type writing struct {
 	rates      *writeRates
 	confirm    ConfirmFunc
 	keys       [][]byte // valid
+	uploads    *uploads
 }
+
+// inline is the size of the largest content that a call brings or edits.
+func (w *writing) inline() int64 { return min(w.maxBytes, maxInline) }
+
+// inPieces reports whether content may come in pieces.
+func (w *writing) inPieces() bool { return w.maxBytes > maxInline }
 
 var extensionForm = regexp.MustCompile(`^\.[^./\\*\s]+$`)
 
@@ -108,8 +116,8 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	if w.maxBytes == 0 {
 		w.maxBytes = DefaultMaxWriteBytes
 	}
-	if w.maxBytes < 0 || w.maxBytes > maxInline {
-		report("MaxBytes", fmt.Errorf("is %d; it must be from 1 to %d, or 0 for the default", o.MaxBytes, maxInline))
+	if w.maxBytes < 0 || w.maxBytes > maxUploadBytes {
+		report("MaxBytes", fmt.Errorf("is %d; it must be from 1 to %d, or 0 for the default", o.MaxBytes, maxUploadBytes))
 	}
 	rate := func(field string, n, byDefault int) int {
 		if n < -1 {
@@ -123,6 +131,8 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	var err error
 	if w.keys, err = stateKeys(o.StateKeys); err != nil {
 		report("StateKeys:", err)
+	} else {
+		w.uploads = newUploads(w.sealer("blobtool upload"), now)
 	}
 	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
 	return w, errs
