@@ -52,7 +52,7 @@ type State struct {
 func Begin(o Owner, s Settings, now time.Time) State {
 	u := State{ID: make([]byte, hashSize), Begun: now.UTC().Truncate(time.Second), Settings: s, Text: true}
 	_, _ = rand.Read(u.ID) // never fails
-	u.Last = digest([]byte("upload"), []byte(o.User), []byte(o.Container), []byte(o.Blob), []byte(s.ETag))
+	u.Last = o.beginning(s.ETag)
 	u.MD5 = marshal(md5.New()) //nolint:gosec // see the import
 	return u
 }
@@ -149,6 +149,11 @@ func (o Owner) tag() []byte {
 	return digest([]byte("owner"), []byte(o.User), []byte(o.Container), []byte(o.Blob))
 }
 
+// beginning is the hash before the first piece.
+func (o Owner) beginning(etag string) []byte {
+	return digest([]byte("upload"), []byte(o.User), []byte(o.Container), []byte(o.Blob), []byte(etag))
+}
+
 // String returns the ID as Azure takes it.
 func (b blockID) String() string {
 	raw := make([]byte, 0, blockIDSize)
@@ -159,7 +164,7 @@ func (b blockID) String() string {
 }
 
 func parseBlockID(s string) (b blockID, ok bool) {
-	raw, err := base64.StdEncoding.DecodeString(s)
+	raw, err := base64.StdEncoding.Strict().DecodeString(s)
 	if err != nil || len(raw) != blockIDSize {
 		return b, false
 	}
@@ -210,5 +215,5 @@ func (u *State) Blocks(o Owner, staged []Block) ([]string, bool) {
 		ids[i], hash = b.ID, b.id.before
 		size += b.Size
 	}
-	return ids, size == u.Size
+	return ids, size == u.Size && bytes.Equal(hash, o.beginning(u.Settings.ETag))
 }
