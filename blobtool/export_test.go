@@ -60,6 +60,12 @@ func (s *Set) WriteBlob(ctx context.Context, req *mcp.CallToolRequest, blob, tex
 	return out.ETag, err
 }
 
+// WriteBytes is WriteBlob for content in base64.
+func (s *Set) WriteBytes(ctx context.Context, req *mcp.CallToolRequest, blob, packed string) error {
+	_, err := s.writeBlob(ctx, req, writeInput{BlobPath: blob, Base64: &packed})
+	return err
+}
+
 // A WriteOutput is the result of a tool that writes.
 type WriteOutput = writeOutput
 

@@ -204,7 +204,7 @@ func (w *writeCall) standsAsBefore(now *standing) error {
 func (w *writeCall) stage(ctx context.Context, now *standing) error {
 	client := w.all.NewBlockBlobClient(w.at.Blob)
 	_, err := client.StageBlock(ctx, w.piece.block, streaming.NopCloser(bytes.NewReader(w.put.data)), &blockblob.StageBlockOptions{
-		TransactionalValidation: blob.TransferValidationTypeComputeCRC64(),
+		TransactionalValidation: crc64Of(w.put.data),
 	})
 	switch {
 	case err == nil:
