@@ -60,6 +60,17 @@ func (s *Set) WriteBlob(ctx context.Context, req *mcp.CallToolRequest, blob, tex
 	return out.ETag, err
 }
 
+// What write_blob takes and returns.
+type (
+	WriteInput  = writeInput
+	WriteOutput = writeOutput
+)
+
+// Write is the tool write_blob with all of its arguments, and nothing around it.
+func (s *Set) Write(ctx context.Context, req *mcp.CallToolRequest, in WriteInput) (WriteOutput, error) {
+	return s.writeBlob(ctx, req, in)
+}
+
 // EditBlob is the tool edit_blob with nothing around it.
 func (s *Set) EditBlob(ctx context.Context, req *mcp.CallToolRequest, blob, from, to string) error {
 	_, err := s.editBlob(ctx, req, editInput{BlobPath: blob, OldText: from, NewText: to, Count: 1})
