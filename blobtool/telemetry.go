@@ -42,6 +42,9 @@ const (
 	opGetProperties  = "get_properties"
 	opPutBlob        = "put_blob"
 	opDeleteBlob     = "delete_blob"
+	opAppendBlock    = "append_block"
+	opSetMetadata    = "set_metadata"
+	opSetTags        = "set_tags"
 	opPutBlock       = "put_block"
 	opPutBlockList   = "put_block_list"
 	opGetBlockList   = "get_block_list"
@@ -61,7 +64,8 @@ func newSetTelemetry(o *Options) *setTelemetry {
 	})
 	t.read = telemetry.NewCounter(t.Telemetry, telemetry.StorageBytes, func(operation string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(operation)}
-	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob, opPutBlock, opPutBlockList, opGetBlockList)
+	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob, opAppendBlock, opSetMetadata, opSetTags,
+		opPutBlock, opPutBlockList, opGetBlockList)
 	if o.DownloadDir == "" {
 		return t
 	}
@@ -95,6 +99,12 @@ func operationOf(req *http.Request) string {
 		return opGetProperties
 	case req.Method == http.MethodPut && comp == "" && q.Get("restype") == "":
 		return opPutBlob
+	case req.Method == http.MethodPut && comp == "appendblock":
+		return opAppendBlock
+	case req.Method == http.MethodPut && comp == "metadata":
+		return opSetMetadata
+	case req.Method == http.MethodPut && comp == "tags":
+		return opSetTags
 	case req.Method == http.MethodPut && comp == "block":
 		return opPutBlock
 	case req.Method == http.MethodPut && comp == "blocklist":
@@ -223,7 +233,8 @@ var codeNames = []bloberror.Code{
 	bloberror.InvalidQueryParameterValue, bloberror.OutOfRangeQueryParameterValue, "FeatureNotSupported",
 	"FeatureNotYetSupportedForHierarchicalNamespaceAccounts",
 	bloberror.BlobAlreadyExists, bloberror.LeaseIDMissing, bloberror.SnapshotsPresent, bloberror.InvalidBlobType,
-	bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold", "DirectoryIsNotEmpty", bloberror.MD5Mismatch, bloberror.InvalidBlockList, bloberror.InvalidBlobOrBlock,
+	bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold", "DirectoryIsNotEmpty", bloberror.MD5Mismatch,
+	bloberror.AppendPositionConditionNotMet, bloberror.BlockCountExceedsLimit, bloberror.ResourceTypeMismatch, bloberror.MetadataTooLarge, bloberror.InvalidBlockList, bloberror.InvalidBlobOrBlock,
 }
 
 // codeName returns Azure's error code, if it is a known one, or the status if there is none.

@@ -79,6 +79,7 @@ type writing struct {
 	rates      *writeRates
 	confirm    ConfirmFunc
 	keys       [][]byte // valid
+	asker      *asker
 	uploads    *uploads
 }
 
@@ -134,6 +135,7 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	} else {
 		w.uploads = newUploads(w.sealer("blobtool upload"), now)
 	}
+	w.asker = newAsker(w.sealer(questionPurpose), now)
 	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
 	return w, errs
 }
@@ -180,5 +182,8 @@ func (s *Set) locateToWrite(ctx context.Context, container, path string) (names.
 	if err != nil {
 		return at, err
 	}
-	return at, s.writing.may(at)
+	if err := s.writing.may(at); err != nil {
+		return at, err
+	}
+	return at, runOf(ctx).begin(at)
 }

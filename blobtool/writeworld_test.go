@@ -35,6 +35,10 @@ type writeOutput struct {
 		State    string `json:"state"`
 		Duration string `json:"duration"`
 	} `json:"lease"`
+	Immutable *struct {
+		Kind  string `json:"kind"`
+		Until string `json:"until"`
+	} `json:"immutable"`
 	Upload string   `json:"upload"`
 	Offset *int64   `json:"next_offset"`
 	Notes  []string `json:"notes"`
