@@ -158,7 +158,7 @@ func TestUploadAbandoned(t *testing.T) {
 		}](t, session, "list_blobs", args{"prefix": blob}); len(list.Blobs) != 0 {
 			t.Errorf("%s: list_blobs shows %v", blob, list.Blobs)
 		}
-		w.refusedBy(t, session, "read_blob", args{"blob_path": blob})
+		_, _ = w.refusedBy(t, session, "read_blob", args{"blob_path": blob})
 		w.wrote(t, session, "write_blob", args{"blob_path": blob, "text": "whole"})
 		if out := w.write(t, session, "write_blob", goesOn(writeOutput{Upload: first.Upload, Offset: first.Offset}, args{"blob_path": blob, "text": "b"})); out.Reason != "exists" {
 			t.Errorf("%s: the upload afterwards: got %+v, want exists", blob, out)
