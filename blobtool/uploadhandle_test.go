@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
@@ -176,32 +178,55 @@ func TestUploadsOfAUser(t *testing.T) {
 	}
 }
 
-// The first piece is refused if nobody could confirm the last.
-func TestUploadUnconfirmed(t *testing.T) {
+// The first piece is refused if nobody could confirm the last, and the last one asks.
+func TestUploadConfirmed(t *testing.T) {
 	t.Parallel()
-	asked := 0
 	for name, c := range map[string]struct {
-		confirm blobtool.ConfirmFunc
-		early   bool
+		operator, user func() bool // nil: can't be asked
+		first, last    string      // reasons, if refused
 	}{
-		"nobody to ask": {nil, true},
-		"no": {func(_ context.Context, q blobtool.Question) (bool, error) {
-			asked++
-			return false, nil
-		}, false},
+		"nobody to ask":      {first: "not_confirmed"},
+		"the operator: no":   {operator: func() bool { return false }, last: "not_confirmed"},
+		"the operator: yes":  {operator: func() bool { return true }},
+		"the user: no":       {user: func() bool { return false }, last: "not_confirmed"},
+		"the user: yes":      {user: func() bool { return true }},
+		"one yes and one no": {operator: func() bool { return false }, user: func() bool { return true }, last: "not_confirmed"},
 	} {
-		w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) { o.Confirm = c.confirm; inPieces(o) })
-		session := w.connect(t, "alice")
-		w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
-		out := w.write(t, session, "write_blob", args{"blob_path": "a.txt", "text": "x", "more": true, "if_match": statOf(t, session, "a.txt").ETag})
-		if c.early != (out.Reason == "not_confirmed") {
-			t.Errorf("%s: the first piece: got %+v", name, out)
+		asked, text := 0, ""
+		w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) {
+			inPieces(o)
+			if o.Confirm = nil; c.operator != nil {
+				o.Confirm = func(_ context.Context, q blobtool.Question) (bool, error) {
+					asked++
+					text = q.Text
+					return c.operator(), nil
+				}
+			}
+		})
+		var options mcp.ClientOptions
+		if c.user != nil {
+			options.ElicitationHandler = func(_ context.Context, r *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+				asked++
+				text = r.Params.Message
+				return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"confirm": c.user()}}, nil
+			}
 		}
-		if c.early {
+		session := w.connectWith(t, "alice", &options)
+		w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
+		out := w.write(t, session, "write_blob", args{"blob_path": "a.txt", "text": "new, ", "more": true, "if_match": statOf(t, session, "a.txt").ETag})
+		if out.Reason != c.first || asked != 0 {
+			t.Errorf("%s: the first piece: got %+v, asked %d times; want %q", name, out, asked, c.first)
+		}
+		if c.first != "" {
 			continue
 		}
-		if out = w.write(t, session, "write_blob", goesOn(out, args{"blob_path": "a.txt", "text": "y"})); out.Reason != "not_confirmed" || asked != 1 || readText(t, session, "a.txt") != "old" {
-			t.Errorf("%s: the last piece: got %+v, asked %d times", name, out, asked)
+		out = w.write(t, session, "write_blob", goesOn(out, args{"blob_path": "a.txt", "text": "whole"}))
+		want := "new, whole"
+		if c.last != "" {
+			want = "old"
+		}
+		if out.Reason != c.last || asked == 0 || !strings.Contains(text, "3 bytes are replaced by 10 others") || readText(t, session, "a.txt") != want {
+			t.Errorf("%s: the last piece: got %+v, asked %d times (%s); want %q", name, out, asked, text, c.last)
 		}
 	}
 }

@@ -44,9 +44,9 @@ type WriteOptions struct {
 	// named in full. Defaults to all others.
 	ContentTypes []string
 
-	// MaxBytes is the size of the largest blob that write_blob makes, or that append_blob lets
-	// grow. A call brings at most 1 MiB of content; if this is more, up to 1 GiB, larger content
-	// can be uploaded in pieces. Edits are limited to 1 MiB in any case. Defaults to 1 MiB.
+	// MaxBytes is the size of the largest blob that write_blob makes and append_blob extends, up to
+	// 1 GiB. A call brings at most 1 MiB of content; if MaxBytes is more, write_blob also takes
+	// larger content in pieces. Edits are limited to 1 MiB in any case. Defaults to 1 MiB.
 	MaxBytes int64
 
 	// UserPerMinute is how many writes a minute each user may make on this server, and
