@@ -166,9 +166,9 @@ func (d *deleteCall) send(ctx context.Context, client *blob.Client) (written, er
 func deleteUndo(old *standing, soft bool) *undo {
 	switch {
 	case old.version != "":
-		return &undo{Possible: true, VersionID: old.version, How: "The content is still there as a previous version: read_blob with version_id shows it, and writing it again restores it."}
+		return &undo{Possible: true, VersionID: old.version, lost: old, How: "The content is still there as a previous version, which read_blob with version_id shows."}
 	case soft:
-		return &undo{Possible: true, How: "The blob is soft-deleted: for the days that the account is set to, Undelete Blob restores it. list_blobs with include deleted shows it. Do not write to this name before."}
+		return &undo{Possible: true, lost: old, How: "The blob is soft-deleted: for the days that the account is set to, it can be undeleted. Do not write to this name before."}
 	}
 	return &undo{How: "The storage service deleted it for good, or does not say otherwise."}
 }

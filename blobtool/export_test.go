@@ -157,3 +157,9 @@ func BlobURL(name, versionID string) (string, error) {
 	}
 	return client.URL(), nil
 }
+
+// SetCopyLimits sets what one request copies, and the size of blocks beyond.
+func (s *Set) SetCopyLimits(one, block int64) { s.writing.onePut, s.writing.copiedBlock = one, block }
+
+// ParseDeletionIDs is the parser of listings for what azblob leaves out.
+var ParseDeletionIDs = parseDeletionIDs

@@ -225,7 +225,8 @@ func (s *Set) tools() []tool {
 		{"read_blob", (*Set).registerReadBlob},
 	}
 	if s.writing != nil {
-		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob})
+		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob},
+			tool{"copy_blob", (*Set).registerCopyBlob}, tool{undeleteName, (*Set).registerUndeleteBlob})
 	}
 	if s.container == "" {
 		return append([]tool{{"list_containers", (*Set).registerListContainers}}, all...)

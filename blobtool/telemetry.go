@@ -42,6 +42,11 @@ const (
 	opGetProperties  = "get_properties"
 	opPutBlob        = "put_blob"
 	opDeleteBlob     = "delete_blob"
+	opUndeleteBlob   = "undelete_blob"
+	opCopyBlob       = "put_blob_from_url"
+	opCopyBlock      = "put_block_from_url"
+	opPutBlockList   = "put_block_list"
+	opGetBlockList   = "get_block_list"
 )
 
 // The outcomes of saving a copy.
@@ -58,7 +63,8 @@ func newSetTelemetry(o *Options) *setTelemetry {
 	})
 	t.read = telemetry.NewCounter(t.Telemetry, telemetry.StorageBytes, func(operation string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(operation)}
-	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob)
+	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob,
+		opUndeleteBlob, opCopyBlob, opCopyBlock, opPutBlockList, opGetBlockList)
 	if o.DownloadDir == "" {
 		return t
 	}
@@ -90,8 +96,8 @@ func operationOf(req *http.Request) string {
 	switch comp := q.Get("comp"); {
 	case req.Method == http.MethodHead && comp == "":
 		return opGetProperties
-	case req.Method == http.MethodPut && comp == "" && q.Get("restype") == "":
-		return opPutBlob
+	case req.Method == http.MethodPut && q.Get("restype") == "":
+		return operationOfPut(comp, copySourceOf(req.Header) != "")
 	case req.Method == http.MethodDelete && comp == "" && q.Get("restype") == "":
 		return opDeleteBlob
 	case req.Method != http.MethodGet:
@@ -106,6 +112,25 @@ func operationOf(req *http.Request) string {
 		return opFindByTags
 	case comp == "tags":
 		return opGetTags
+	case comp == "blocklist":
+		return opGetBlockList
+	}
+	return telemetry.Other
+}
+
+// operationOfPut is operationOf for a PUT.
+func operationOfPut(comp string, copies bool) string {
+	switch {
+	case comp == "" && copies:
+		return opCopyBlob
+	case comp == "":
+		return opPutBlob
+	case comp == "block" && copies:
+		return opCopyBlock
+	case comp == "blocklist":
+		return opPutBlockList
+	case comp == "undelete":
+		return opUndeleteBlob
 	}
 	return telemetry.Other
 }
@@ -215,6 +240,7 @@ var codeNames = []bloberror.Code{
 	"FeatureNotYetSupportedForHierarchicalNamespaceAccounts",
 	bloberror.BlobAlreadyExists, bloberror.LeaseIDMissing, bloberror.SnapshotsPresent, bloberror.InvalidBlobType,
 	bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold", "DirectoryIsNotEmpty", bloberror.MD5Mismatch,
+	bloberror.CannotVerifyCopySource, "SourceConditionNotMet", "InvalidSourceBlobType", bloberror.InvalidBlobOrBlock, bloberror.InvalidBlockList,
 }
 
 // codeName returns Azure's error code, if it is a known one, or the status if there is none.

@@ -24,7 +24,7 @@ type writeOutput struct {
 	Outcome   string       `json:"outcome" jsonschema:"done: this call did it. refused: this call changed nothing. unknown: the answer was lost and what is there now does not tell whether this call did it."`
 	Reason    string       `json:"reason,omitempty" jsonschema:"Why it was not done, in one word, such as exists, changed, not_found, locked, permission, not_confirmed or throttled."`
 	Message   string       `json:"message" jsonschema:"What happened, and what to do next."`
-	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited or deleted."`
+	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited, deleted or undeleted."`
 	Container string       `json:"container" jsonschema:"Name of the container."`
 	BlobPath  string       `json:"blob_path" jsonschema:"Name of the blob within the container."`
 	URI       string       `json:"uri,omitempty" jsonschema:"URI of the blob as a resource of this server."`
@@ -43,6 +43,8 @@ type undo struct {
 	Possible  bool   `json:"possible" jsonschema:"Whether this write can be undone, as far as Azure's answers show."`
 	How       string `json:"how" jsonschema:"How, or why not."`
 	VersionID string `json:"version_id,omitempty" jsonschema:"Version that has the content from before."`
+
+	lost *standing // what undelete_blob can bring back, if the set offers it
 }
 
 // leaseOutput describes a lease. Azure does not say whose it is.
@@ -101,6 +103,7 @@ func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 		defer returned()
 		out, err := handle(ctx, req, in)
 		if err == nil {
+			s.nameUndelete(&out)
 			return nil, out, nil
 		}
 		failed := s.failed(ctx, t.Name, err)
