@@ -199,8 +199,9 @@ func (c *copyCall) copy(ctx context.Context, out *writeOutput, action string) er
 	client := c.all.NewBlockBlobClient(c.put.at.Blob)
 	send := c.inOne
 	if c.source.size > c.set.writing.onePut {
-		staged, err := c.stage(ctx, client)
+		staged, now, err := c.stage(ctx, client)
 		if err != nil {
+			out.refuse(now)
 			return c.source.refusal(err)
 		}
 		send = staged.commit

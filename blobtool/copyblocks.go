@@ -3,8 +3,11 @@ package blobtool
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -17,7 +20,8 @@ const (
 	maxPutFromURL = 5000 << 20 // bytes
 	copiedBlock   = 256 << 20  // bytes; larger if there would be too many
 	maxBlocks     = 50_000
-	copyOverlap   = 4 // blocks that are copied at the same time
+	blockID       = 36 // bytes of an ID before base64
+	copyOverlap   = 4  // blocks that are copied at the same time
 )
 
 // stagedCopy is a copy whose blocks are staged and not committed: nobody can see it.
@@ -28,15 +32,16 @@ type stagedCopy struct {
 
 // stage copies the source in blocks. Blocks that are never committed expire within a week; this
 // call does not delete them, since a request for that could hit another's commit.
-func (c *copyCall) stage(ctx context.Context, client *blockblob.Client) (*stagedCopy, error) {
-	if err := c.mayStage(ctx, client); err != nil {
-		return nil, err
+func (c *copyCall) stage(ctx context.Context, client *blockblob.Client) (*stagedCopy, *standing, error) {
+	mine := c.blockPrefix()
+	if now, err := c.mayStage(ctx, client, mine); err != nil {
+		return nil, now, err
 	}
 	size := max(c.set.writing.copiedBlock, (c.source.size+maxBlocks-1)/maxBlocks)
 	staged := &stagedCopy{c, make([]string, (c.source.size+size-1)/size)}
-	upload := rand.Text()
+	upload := rand.Text()[:16]
 	for i := range staged.ids {
-		staged.ids[i] = base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%09d", upload, i)) // as long as azblob's
+		staged.ids[i] = base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s%s-%07d", mine, upload, i)) // as long as azblob's
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -58,31 +63,51 @@ func (c *copyCall) stage(ctx context.Context, client *blockblob.Client) (*staged
 	}
 	wait.Wait()
 	if err := context.Cause(ctx); err != nil {
-		return nil, refusedWrite(ctx, c.put.at, err, c.put.before, nil)
+		return nil, nil, refusedWrite(ctx, c.put.at, err, c.put.before, nil)
 	}
-	return staged, nil
+	return staged, nil, nil
+}
+
+// blockPrefix begins the IDs of the user's blocks under that name, so that what an earlier copy of
+// the same user left there is not taken for another's upload.
+func (c *copyCall) blockPrefix() string {
+	sum := sha256.Sum256([]byte("copy_blob\x00" + userID(c.req) + "\x00" + c.put.at.Container + "/" + c.put.at.Blob))
+	return hex.EncodeToString(sum[:6])
 }
 
 // mayStage returns why no blocks may be staged under the name: another's upload would lose its
-// own, and a soft-deleted blob could not be undeleted any more.
-func (c *copyCall) mayStage(ctx context.Context, client *blockblob.Client) error {
+// own, and a soft-deleted blob could not be undeleted any more. mine begins the IDs of own blocks.
+func (c *copyCall) mayStage(ctx context.Context, client *blockblob.Client, mine string) (*standing, error) {
+	if c.put.before == "" {
+		now, err := c.set.look(ctx, c.put.at, client.BlobClient())
+		if err != nil {
+			return nil, err
+		}
+		if now.exists {
+			v := conflictVerdict(quote(c.put.at.Blob), "", &now)
+			return &now, failuref(v.kind, "%s", v.text)
+		}
+	}
 	list, err := client.GetBlockList(ctx, blockblob.BlockListTypeUncommitted, nil)
-	switch {
-	case err != nil && !isNoBlob(err):
-		return refusedWrite(ctx, c.put.at, err, c.put.before, nil)
-	case err == nil && len(list.UncommittedBlocks) > 0:
-		return failuref(ErrLocked, "%s", uploading)
-	case c.put.before != "":
-		return nil
+	if err != nil && !isNoBlob(err) {
+		return nil, refusedWrite(ctx, c.put.at, err, c.put.before, nil)
+	}
+	for _, b := range list.UncommittedBlocks {
+		if id, err := base64.StdEncoding.DecodeString(value(b.Name)); err != nil || len(id) != blockID || !strings.HasPrefix(string(id), mine) {
+			return nil, failuref(ErrLocked, "%s", uploading)
+		}
+	}
+	if c.put.before != "" {
+		return nil, nil
 	}
 	deleted, err := deletedAt(ctx, c.all, c.put.at)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(deleted.blobs) > 0 {
-		return failuref(ErrExists, "A blob %s was deleted and can still be undeleted, which a copy in blocks would prevent. Nothing was changed. Copy to another name, or undelete the blob and overwrite it.", quote(c.put.at.Blob))
+		return nil, failuref(ErrExists, "A blob %s was deleted and can still be undeleted, which a copy in blocks would prevent. Nothing was changed. Copy to another name, or undelete the blob and overwrite it.", quote(c.put.at.Blob))
 	}
-	return nil
+	return nil, nil
 }
 
 // copyBlock stages a part of the source. A repeated request replaces the block by itself.

@@ -25,7 +25,7 @@ func TestWriteToolSchemas(t *testing.T) {
 			tools[tool.Name] = tool
 		}
 	}
-	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true} {
+	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true, "copy_blob": true, "undelete_blob": true} {
 		tool := tools[name]
 		delete(tools, name)
 		if tool == nil {
@@ -95,12 +95,12 @@ func TestWriteOptions(t *testing.T) {
 		faults []string
 	}{
 		"least":      {blobtool.WriteOptions{Allow: all}, nil},
-		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, UserPerMinute: -1, TotalPerMinute: 1}, nil},
+		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, MaxCopyBytes: 1 << 45, UserPerMinute: -1, TotalPerMinute: 1}, nil},
 		"nothing":    {blobtool.WriteOptions{}, []string{"Options.Write.Allow"}},
 		"all at once": {blobtool.WriteOptions{Allow: []string{"docs/*x"}, Extensions: []string{"txt", ".a/b"}, ContentTypes: []string{"text", "*/*", "text/plain; charset=utf-8"}, MaxBytes: 1 << 21, UserPerMinute: -2, TotalPerMinute: -2},
 			[]string{"Write.Allow[0]", "Write.Extensions[0]", "Write.Extensions[1]", "Write.ContentTypes[0]", "Write.ContentTypes[1]", "Write.ContentTypes[2]", "Write.MaxBytes", "Write.UserPerMinute", "Write.TotalPerMinute"}},
 		"another container": {blobtool.WriteOptions{Allow: []string{"other"}}, []string{"Options.Write.Allow[0]"}},
-		"negative":          {blobtool.WriteOptions{Allow: all, MaxBytes: -1}, []string{"MaxBytes"}},
+		"negative":          {blobtool.WriteOptions{Allow: all, MaxBytes: -1, MaxCopyBytes: -1}, []string{"MaxBytes", "MaxCopyBytes"}},
 	} {
 		_, err := blobtool.New(w.storage.URL(), "docs", w.findCredential, &blobtool.Options{Write: &c.o})
 		if (err == nil) != (len(c.faults) == 0) {
