@@ -199,9 +199,8 @@ func (c *copyCall) copy(ctx context.Context, out *writeOutput, action string) er
 	client := c.all.NewBlockBlobClient(c.put.at.Blob)
 	send := c.inOne
 	if c.source.size > c.set.writing.onePut {
-		staged, now, err := c.stage(ctx, client)
+		staged, err := c.stage(ctx, client, out)
 		if err != nil {
-			out.refuse(now)
 			return c.source.refusal(err)
 		}
 		send = staged.commit

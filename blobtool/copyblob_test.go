@@ -125,6 +125,7 @@ func TestCopyBlobRefusals(t *testing.T) {
 		"bad etag":           {nil, args{"source_etag": "a b"}, "invalid_argument", "etag"},
 		"bad version":        {nil, args{"source_version_id": "yesterday"}, "invalid_argument", "version_id"},
 		"no such version":    {nil, args{"source_version_id": "2026-01-31T09:30:00.1234567Z"}, "not_found", "source"},
+		"long name":          {nil, args{"source_path": strings.Repeat("é", 500)}, "invalid_path", "too long"},
 		"itself":             {nil, args{"blob_path": "source.txt"}, "invalid_argument", "same blob"},
 		"bad name":           {nil, args{"blob_path": "new/"}, "invalid_path", "slash"},
 		"drop_tags":          {nil, args{"drop_tags": true}, "invalid_argument", "drop_tags"},
@@ -388,4 +389,76 @@ func TestCopyBlobSlow(t *testing.T) {
 	w.set.SetStall(50 * time.Millisecond)
 	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlobFromURL, Delay: 200 * time.Millisecond, Times: 1})
 	w.wrote(t, session, "copy_blob", args{"source_path": "source.txt", "blob_path": "a.txt"})
+}
+
+// What a copy of the same user has left does not stop the next one.
+func TestCopyBlobAgain(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, nil)
+	session := w.connect(t, "alice")
+	w.putSource()
+	w.inBlocks()
+	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlockList, Status: 503, Code: "ServerBusy"})
+	a := args{"source_path": "source.txt", "blob_path": "a.txt"}
+	if out := w.write(t, session, "copy_blob", a); out.Reason != "throttled" || *out.Exists {
+		t.Errorf("without a commit: got %+v, want throttled and no blob", out)
+	}
+	w.storage.Fail()
+	w.storage.GrantContributor(w.bob.ObjectID, "docs", "")
+	if out := w.write(t, w.connect(t, "bob"), "copy_blob", a); out.Reason != "locked" {
+		t.Errorf("by another user: got %+v, want refused", out)
+	}
+	w.wrote(t, session, "copy_blob", a)
+	if text := readText(t, session, "a.txt"); text != "the content" {
+		t.Errorf("got %q, want the source's content", text)
+	}
+}
+
+// A caller that is gone leaves nothing that reads and listings show.
+func TestCopyBlobCanceled(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, nil)
+	session := w.connect(t, "alice")
+	w.putSource()
+	w.inBlocks()
+	ctx, cancel := context.WithCancel(t.Context())
+	onNth(w, blobtest.OpPutBlockFromURL, 2, cancel)
+	if err := w.set.CopyWithin(ctx, w.userID("alice"), "source.txt", "a.txt"); err == nil {
+		t.Error("the canceled copy succeeded")
+	}
+	w.storage.OnRequest(nil)
+	if n := w.storage.Count(blobtest.OpPutBlockList); n != 0 {
+		t.Errorf("%d commits after the caller was gone, want none", n)
+	}
+	if out := w.write(t, session, "delete_blob", args{"blob_path": "a.txt", "if_match": "0x1"}); out.Reason != "not_found" {
+		t.Errorf("got %+v, want no blob", out)
+	}
+}
+
+// A hierarchical namespace has directories, and files that take no blocks.
+func TestCopyBlobHierarchy(t *testing.T) {
+	t.Parallel()
+	for _, blocks := range []bool{false, true} {
+		w := newWriteWorld(t, hierarchy, nil)
+		session := w.connect(t, "alice")
+		w.storage.Put("docs", "d/source.txt", []byte("the content"), "text/plain")
+		w.storage.PutFile("docs", "d/file.txt", []byte("old"), "text/plain")
+		if blocks {
+			w.inBlocks()
+		}
+		w.wrote(t, session, "copy_blob", args{"source_path": "d/source.txt", "blob_path": "e/f/a.txt"})
+		if text := readText(t, session, "e/f/a.txt"); text != "the content" {
+			t.Errorf("blocks %t: got %q", blocks, text)
+		}
+		if out := w.write(t, session, "copy_blob", args{"source_path": "d", "blob_path": "g"}); out.Reason != "directory" {
+			t.Errorf("blocks %t: a directory: got %+v, want refused", blocks, out)
+		}
+		if out := w.write(t, session, "copy_blob", args{"source_path": "d/source.txt", "blob_path": "d"}); out.Outcome != "refused" {
+			t.Errorf("blocks %t: to the name of a directory: got %+v, want refused", blocks, out)
+		}
+		out := w.write(t, session, "copy_blob", args{"source_path": "d/source.txt", "blob_path": "d/file.txt", "if_match": statOf(t, session, "d/file.txt").ETag})
+		if (out.Outcome == "done") == blocks || blocks && out.Reason != "unsupported" {
+			t.Errorf("blocks %t: over a file of the other API: got %+v", blocks, out)
+		}
+	}
 }

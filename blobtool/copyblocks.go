@@ -32,10 +32,10 @@ type stagedCopy struct {
 
 // stage copies the source in blocks. Blocks that are never committed expire within a week; this
 // call does not delete them, since a request for that could hit another's commit.
-func (c *copyCall) stage(ctx context.Context, client *blockblob.Client) (*stagedCopy, *standing, error) {
+func (c *copyCall) stage(ctx context.Context, client *blockblob.Client, out *writeOutput) (*stagedCopy, error) {
 	mine := c.blockPrefix()
-	if now, err := c.mayStage(ctx, client, mine); err != nil {
-		return nil, now, err
+	if err := c.mayStage(ctx, client, mine, out); err != nil {
+		return nil, err
 	}
 	size := max(c.set.writing.copiedBlock, (c.source.size+maxBlocks-1)/maxBlocks)
 	staged := &stagedCopy{c, make([]string, (c.source.size+size-1)/size)}
@@ -63,9 +63,9 @@ func (c *copyCall) stage(ctx context.Context, client *blockblob.Client) (*staged
 	}
 	wait.Wait()
 	if err := context.Cause(ctx); err != nil {
-		return nil, nil, refusedWrite(ctx, c.put.at, err, c.put.before, nil)
+		return nil, refusedWrite(ctx, c.put.at, err, c.put.before, nil)
 	}
-	return staged, nil, nil
+	return staged, nil
 }
 
 // blockPrefix begins the IDs of the user's blocks under that name, so that what an earlier copy of
@@ -77,37 +77,38 @@ func (c *copyCall) blockPrefix() string {
 
 // mayStage returns why no blocks may be staged under the name: another's upload would lose its
 // own, and a soft-deleted blob could not be undeleted any more. mine begins the IDs of own blocks.
-func (c *copyCall) mayStage(ctx context.Context, client *blockblob.Client, mine string) (*standing, error) {
+func (c *copyCall) mayStage(ctx context.Context, client *blockblob.Client, mine string, out *writeOutput) error {
 	if c.put.before == "" {
 		now, err := c.set.look(ctx, c.put.at, client.BlobClient())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if now.exists {
 			v := conflictVerdict(quote(c.put.at.Blob), "", &now)
-			return &now, failuref(v.kind, "%s", v.text)
+			out.show(&now)
+			return failuref(v.kind, "%s", v.text)
 		}
 	}
 	list, err := client.GetBlockList(ctx, blockblob.BlockListTypeUncommitted, nil)
 	if err != nil && !isNoBlob(err) {
-		return nil, refusedWrite(ctx, c.put.at, err, c.put.before, nil)
+		return refusedWrite(ctx, c.put.at, err, c.put.before, nil)
 	}
 	for _, b := range list.UncommittedBlocks {
 		if id, err := base64.StdEncoding.DecodeString(value(b.Name)); err != nil || len(id) != blockID || !strings.HasPrefix(string(id), mine) {
-			return nil, failuref(ErrLocked, "%s", uploading)
+			return failuref(ErrLocked, "%s", uploading)
 		}
 	}
 	if c.put.before != "" {
-		return nil, nil
+		return nil
 	}
 	deleted, err := deletedAt(ctx, c.all, c.put.at)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(deleted.blobs) > 0 {
-		return nil, failuref(ErrExists, "A blob %s was deleted and can still be undeleted, which a copy in blocks would prevent. Nothing was changed. Copy to another name, or undelete the blob and overwrite it.", quote(c.put.at.Blob))
+		return failuref(ErrExists, "A blob %s was deleted and can still be undeleted, which a copy in blocks would prevent. Nothing was changed. Copy to another name, or undelete the blob and overwrite it.", quote(c.put.at.Blob))
 	}
-	return nil, nil
+	return nil
 }
 
 // copyBlock stages a part of the source. A repeated request replaces the block by itself.

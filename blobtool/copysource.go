@@ -25,6 +25,9 @@ const (
 	sourceAuthorization = "x-ms-copy-source-authorization"
 )
 
+// maxSourceURL is Azure's limit, in bytes.
+const maxSourceURL = 2048
+
 // copySourceOf returns the source in a request for a copy, or an empty string.
 func copySourceOf(h http.Header) string {
 	if values := h[copySourceHeader]; len(values) > 0 { //nolint:staticcheck // as azblob writes it
@@ -75,7 +78,9 @@ func (c *copySource) find(ctx context.Context, account *service.Client, most int
 	if c.client, err = blobIn(account.NewContainerClient(c.at.Container), c.at, c.version); err != nil {
 		return err
 	}
-	c.url = c.client.URL()
+	if c.url = c.client.URL(); len(c.url) > maxSourceURL {
+		return failuref(ErrInvalidPath, "The name of the source is too long for a copy: Azure takes URLs of up to %d bytes. Nothing was changed. Ask the user to copy it with another program.", maxSourceURL)
+	}
 	props, err := c.client.GetProperties(ctx, nil)
 	if err != nil {
 		e := fromAzure(ctx, c.at, err)
@@ -113,7 +118,7 @@ func (c *copySource) tags(ctx context.Context) (tags map[string]string, note str
 	return tags, note
 }
 
-// sourceRefusal adds to the refusal of a copy what it says of the source. Azure's statuses beside
+// refusal makes of the refusal of a copy what it says of the source. Azure's statuses beside
 // CannotVerifyCopySource are those of reading it.
 func (c *copySource) refusal(err error) error {
 	e := errorOf(err)
@@ -121,10 +126,10 @@ func (c *copySource) refusal(err error) error {
 		return err
 	}
 	name := quote(c.at.Blob)
-	switch bloberror.Code(e.Code) {
+	switch e.Code {
 	case "SourceConditionNotMet":
 		e.Kind, e.text = ErrChanged, fmt.Sprintf("The source, blob %s, was changed while this call was running. Nothing was changed by this call. Read it again before you decide to copy it.", name)
-	case bloberror.CannotVerifyCopySource:
+	case string(bloberror.CannotVerifyCopySource):
 		c.unreadable(e)
 	case "InvalidSourceBlobType", "InvalidSourceBlobUrl":
 		e.Kind, e.text = ErrUnsupported, fmt.Sprintf("The source, blob %s, can't be copied: only block blobs can. Nothing was changed.", name)

@@ -155,9 +155,11 @@ func TestCopySourceSecrecy(t *testing.T) { //nolint:paralleltest // see above
 		h.answer = nil
 		if status != 0 {
 			h.answer = func(r *http.Request) *http.Response {
-				token := r.Header["x-ms-copy-source-authorization"]
-				if len(token) == 0 {
-					token = r.Header["X-Ms-Copy-Source-Authorization"]
+				var token []string
+				for name, values := range r.Header {
+					if strings.EqualFold(name, "x-ms-copy-source-authorization") {
+						token = append(token, values...)
+					}
 				}
 				if len(token) != 1 {
 					t.Errorf("status %d: the copy has %d tokens for its source, want 1", status, len(token))

@@ -44,7 +44,7 @@ func defaultRoundTripper() http.RoundTripper {
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 10 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second, // a stallWatch limits the wait for an answer
 		IdleConnTimeout:     90 * time.Second,
 		MaxIdleConns:        256,
 		MaxIdleConnsPerHost: 64,

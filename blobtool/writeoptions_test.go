@@ -146,7 +146,7 @@ func TestWriteBounds(t *testing.T) {
 		if c.reason != "not_allowed" {
 			continue
 		}
-		for tool, a := range map[string]args{"edit_blob": {"old_text": "a", "new_text": "b"}, "delete_blob": {"if_match": "0x1"}} {
+		for tool, a := range map[string]args{"edit_blob": {"old_text": "a", "new_text": "b"}, "delete_blob": {"if_match": "0x1"}, "copy_blob": {"source_container": "docs", "source_path": "in/a.txt"}, "undelete_blob": {}} {
 			a["container"], a["blob_path"] = c.container, c.blob
 			if out := w.write(t, session, tool, a); out.Reason != "not_allowed" {
 				t.Errorf("%s: %s: got %s, %q; want not_allowed", name, tool, out.Outcome, out.Reason)
