@@ -60,6 +60,20 @@ func (s *Set) WriteBlob(ctx context.Context, req *mcp.CallToolRequest, blob, tex
 	return out.ETag, err
 }
 
+// WriteBytes is WriteBlob for content in base64.
+func (s *Set) WriteBytes(ctx context.Context, req *mcp.CallToolRequest, blob, packed string) error {
+	_, err := s.writeBlob(ctx, req, writeInput{BlobPath: blob, Base64: &packed})
+	return err
+}
+
+// A WriteOutput is the result of a tool that writes.
+type WriteOutput = writeOutput
+
+// UploadBlob is the tool write_blob for a piece, with nothing around it.
+func (s *Set) UploadBlob(ctx context.Context, req *mcp.CallToolRequest, blob, text, upload string, offset int64, more bool) (WriteOutput, error) {
+	return s.writeBlob(ctx, req, writeInput{BlobPath: blob, Text: &text, Upload: upload, Offset: &offset, More: more})
+}
+
 // EditBlob is the tool edit_blob with nothing around it.
 func (s *Set) EditBlob(ctx context.Context, req *mcp.CallToolRequest, blob, from, to string) error {
 	_, err := s.editBlob(ctx, req, editInput{BlobPath: blob, OldText: from, NewText: to, Count: 1})

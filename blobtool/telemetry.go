@@ -45,6 +45,7 @@ const (
 	opUndeleteBlob   = "undelete_blob"
 	opCopyBlob       = "put_blob_from_url"
 	opCopyBlock      = "put_block_from_url"
+	opPutBlock       = "put_block"
 	opPutBlockList   = "put_block_list"
 	opGetBlockList   = "get_block_list"
 )
@@ -64,7 +65,7 @@ func newSetTelemetry(o *Options) *setTelemetry {
 	t.read = telemetry.NewCounter(t.Telemetry, telemetry.StorageBytes, func(operation string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(operation)}
 	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob,
-		opUndeleteBlob, opCopyBlob, opCopyBlock, opPutBlockList, opGetBlockList)
+		opUndeleteBlob, opCopyBlob, opCopyBlock, opPutBlock, opPutBlockList, opGetBlockList)
 	if o.DownloadDir == "" {
 		return t
 	}
@@ -127,6 +128,8 @@ func operationOfPut(comp string, copies bool) string {
 		return opPutBlob
 	case comp == "block" && copies:
 		return opCopyBlock
+	case comp == "block":
+		return opPutBlock
 	case comp == "blocklist":
 		return opPutBlockList
 	case comp == "undelete":

@@ -1,7 +1,9 @@
 package blobtool
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 )
 
 // Defaults of [WriteOptions].
@@ -43,8 +46,9 @@ type WriteOptions struct {
 	// named in full. Defaults to all others.
 	ContentTypes []string
 
-	// MaxBytes is the size of the largest blob that a call writes. Defaults to 1 MiB, which is
-	// also the most.
+	// MaxBytes is the size of the largest blob that write_blob makes. A call brings at most 1 MiB of
+	// content; if this is more, up to 1 GiB, larger content can be uploaded in pieces. Edits are
+	// limited to 1 MiB in any case. Defaults to 1 MiB.
 	MaxBytes int64
 
 	// MaxCopyBytes is the size of the largest blob that copy_blob and undelete_blob copy. Content
@@ -61,6 +65,12 @@ type WriteOptions struct {
 	// client's word is not enough of a bound: it may answer for its user. If nil, edits are allowed
 	// (a call must quote what it replaces), and overwriting and deleting are refused.
 	Confirm ConfirmFunc
+
+	// StateKeys, 32 random bytes each, seal what a client sends back, such as the handle of an
+	// upload. All replicas need the same keys: the first seals, all open. To rotate keys, add the
+	// new key second everywhere, then move it first, then remove the old key. Defaults to a random
+	// key, so that what it seals is good on this replica only, and until it stops.
+	StateKeys [][]byte
 }
 
 // ConfirmFunc is the type of [WriteOptions.Confirm].
@@ -75,9 +85,17 @@ type writing struct {
 	maxCopy    int64
 	rates      *writeRates
 	confirm    ConfirmFunc
+	keys       [][]byte // valid
+	uploads    *uploads
 
 	onePut, copiedBlock int64 // of copies: the largest in one request, and the size of blocks
 }
+
+// inline is the size of the largest content that a call brings or edits.
+func (w *writing) inline() int64 { return min(w.maxBytes, maxInline) }
+
+// inPieces reports whether content may come in pieces.
+func (w *writing) inPieces() bool { return w.maxBytes > maxInline }
 
 var extensionForm = regexp.MustCompile(`^\.[^./\\*\s]+$`)
 
@@ -107,8 +125,8 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	if w.maxBytes == 0 {
 		w.maxBytes = DefaultMaxWriteBytes
 	}
-	if w.maxBytes < 0 || w.maxBytes > maxInline {
-		report("MaxBytes", fmt.Errorf("is %d; it must be from 1 to %d, or 0 for the default", o.MaxBytes, maxInline))
+	if w.maxBytes < 0 || w.maxBytes > maxUploadBytes {
+		report("MaxBytes", fmt.Errorf("is %d; it must be from 1 to %d, or 0 for the default", o.MaxBytes, maxUploadBytes))
 	}
 	if w.maxCopy == 0 {
 		w.maxCopy = DefaultMaxCopyBytes
@@ -125,8 +143,38 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 		}
 		return n
 	}
+	var err error
+	if w.keys, err = stateKeys(o.StateKeys); err != nil {
+		report("StateKeys:", err)
+	} else {
+		w.uploads = newUploads(w.sealer("blobtool upload"), now)
+	}
 	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
 	return w, errs
+}
+
+// stateKeys returns valid keys for sealers.
+func stateKeys(keys [][]byte) ([][]byte, error) {
+	if len(keys) == 0 {
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // never fails
+		return [][]byte{random}, nil
+	}
+	if _, err := seal.New("check", keys); err != nil {
+		return nil, err
+	}
+	own := make([][]byte, len(keys))
+	for i, key := range keys {
+		own[i] = bytes.Clone(key)
+	}
+	return own, nil
+}
+
+// sealer returns the sealer for a purpose, a constant that is unique in this module. It derives
+// keys, so make it once, when the set is made.
+func (w *writing) sealer(purpose string) *seal.Sealer {
+	s, _ := seal.New(purpose, w.keys) // the keys are valid
+	return s
 }
 
 // may returns why a blob may not be written.

@@ -95,11 +95,14 @@ func TestWriteOptions(t *testing.T) {
 		faults []string
 	}{
 		"least":      {blobtool.WriteOptions{Allow: all}, nil},
-		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, MaxCopyBytes: 1 << 45, UserPerMinute: -1, TotalPerMinute: 1}, nil},
+		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, MaxCopyBytes: 1 << 45, UserPerMinute: -1, TotalPerMinute: 1, StateKeys: [][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}}, nil},
 		"nothing":    {blobtool.WriteOptions{}, []string{"Options.Write.Allow"}},
-		"all at once": {blobtool.WriteOptions{Allow: []string{"docs/*x"}, Extensions: []string{"txt", ".a/b"}, ContentTypes: []string{"text", "*/*", "text/plain; charset=utf-8"}, MaxBytes: 1 << 21, UserPerMinute: -2, TotalPerMinute: -2},
+		"all at once": {blobtool.WriteOptions{Allow: []string{"docs/*x"}, Extensions: []string{"txt", ".a/b"}, ContentTypes: []string{"text", "*/*", "text/plain; charset=utf-8"}, MaxBytes: 1<<30 + 1, UserPerMinute: -2, TotalPerMinute: -2},
 			[]string{"Write.Allow[0]", "Write.Extensions[0]", "Write.Extensions[1]", "Write.ContentTypes[0]", "Write.ContentTypes[1]", "Write.ContentTypes[2]", "Write.MaxBytes", "Write.UserPerMinute", "Write.TotalPerMinute"}},
 		"another container": {blobtool.WriteOptions{Allow: []string{"other"}}, []string{"Options.Write.Allow[0]"}},
+		"keys":              {blobtool.WriteOptions{Allow: all, StateKeys: [][]byte{[]byte("short"), make([]byte, 32)}}, []string{"Write.StateKeys: key 0 has 5 bytes", "key 1 is all zero"}},
+		"empty key":         {blobtool.WriteOptions{Allow: all, StateKeys: [][]byte{nil}}, []string{"Write.StateKeys: key 0 has 0 bytes"}},
+		"many keys":         {blobtool.WriteOptions{Allow: all, StateKeys: make([][]byte, 17)}, []string{"Write.StateKeys: there are 17 keys"}},
 		"negative":          {blobtool.WriteOptions{Allow: all, MaxBytes: -1, MaxCopyBytes: -1}, []string{"MaxBytes", "MaxCopyBytes"}},
 	} {
 		_, err := blobtool.New(w.storage.URL(), "docs", w.findCredential, &blobtool.Options{Write: &c.o})

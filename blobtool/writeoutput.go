@@ -35,6 +35,8 @@ type writeOutput struct {
 	Undo      *undo        `json:"undo,omitempty" jsonschema:"How to undo what was done."`
 	Diff      string       `json:"diff,omitempty" jsonschema:"The lines that an edit changed: - before, + after. Long diffs are cut."`
 	Lease     *leaseOutput `json:"lease,omitempty" jsonschema:"The lease on the blob, if that is why it was refused."`
+	Upload    string       `json:"upload,omitempty" jsonschema:"After a piece that is staged: pass it to the next call, which brings the next piece."`
+	Offset    *int64       `json:"next_offset,omitempty" jsonschema:"With upload: how many bytes are staged. Pass it to the next call as offset."`
 	Notes     []string     `json:"notes,omitempty" jsonschema:"What else to know about the result."`
 }
 
@@ -89,7 +91,9 @@ func (out *writeOutput) did(action string, w written, size int64) {
 // every error becomes an outcome, so that each result says whether anything was changed. Results
 // that are not done are errors for clients, and middleware gets the error from GetError.
 func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(context.Context, *mcp.CallToolRequest, In) (writeOutput, error)) {
-	t.OutputSchema = writeSchema()
+	if t.OutputSchema == nil {
+		t.OutputSchema = writeSchema()
+	}
 	input, given := t.InputSchema.(*jsonschema.Schema)
 	if !given {
 		input = schemaFor[In]()
@@ -126,8 +130,16 @@ func (out *writeOutput) fail(err error, text string) {
 	out.Action, out.Undo, out.Diff = "", nil, ""
 }
 
-// writeSchema is the schema of writeOutput.
+// writeSchema is the schema of writeOutput, without what only uploads have.
 func writeSchema() *jsonschema.Schema {
+	schema := uploadSchema()
+	dropProperty(schema, "upload")
+	dropProperty(schema, "next_offset")
+	return schema
+}
+
+// uploadSchema is the whole schema of writeOutput.
+func uploadSchema() *jsonschema.Schema {
 	schema := schemaFor[writeOutput]()
 	choices(schema.Properties["outcome"], writeDone, writeRefused, writeUnknown)
 	return schema
