@@ -1,17 +1,12 @@
 package blobtool
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -144,7 +139,7 @@ func (c *copyCall) create(ctx context.Context, out *writeOutput) error {
 	if err := c.copy(ctx, out, "created"); err != nil {
 		return err
 	}
-	out.Undo = &undo{Possible: true, How: "Nothing was there before: deleting the blob, as long as it has this etag, undoes it."}
+	out.Undo = createdUndo()
 	return nil
 }
 
@@ -185,29 +180,19 @@ func (c *copyCall) overwrite(ctx context.Context, out *writeOutput) error {
 	return nil
 }
 
-// named names the source in a sentence.
-func (c *copySource) named() string {
-	name := fmt.Sprintf("blob %s in container %s", quote(c.at.Blob), quote(c.at.Container))
-	if c.version != "" {
-		return "version " + c.version + " of " + name
-	}
-	return name
-}
-
 // copy copies the source and fills in the output.
 func (c *copyCall) copy(ctx context.Context, out *writeOutput, action string) error {
-	client := c.all.NewBlockBlobClient(c.put.at.Blob)
-	send := c.inOne
-	if c.source.size > c.set.writing.onePut {
-		staged, err := c.stage(ctx, client, out)
-		if err != nil {
+	if c.put.copied = &c.source; c.source.size > c.set.writing.onePut {
+		b := blockCopy{set: c.set, all: c.all, at: c.put.at, before: c.put.before, source: &c.source, owner: ownerOf(userID(c.req), c.put.at)}
+		var err error
+		if c.put.blocks, err = b.stage(ctx, out); err != nil {
 			return c.source.refusal(err)
 		}
-		send = staged.commit
 	}
-	done, now, err := c.attempt(ctx, client, send)
+	done, now, err := c.set.put(ctx, c.all, &c.put)
 	if err != nil {
 		out.refuse(now)
+		c.likely(err, now)
 		return c.source.refusal(err)
 	}
 	out.did(action, done, c.source.size)
@@ -216,64 +201,13 @@ func (c *copyCall) copy(ctx context.Context, out *writeOutput, action string) er
 	return nil
 }
 
-// attempt writes the copy with a request that makes the blob or replaces it.
-func (c *copyCall) attempt(ctx context.Context, client *blockblob.Client, send func(context.Context, *blockblob.Client) (written, error)) (written, *standing, error) {
-	a := &attempt{set: c.set, at: c.put.at, client: client.BlobClient(), before: c.put.before, marker: rand.Text()}
-	a.md5 = func() []byte { return c.source.headers.BlobContentMD5 }
-	c.put.metadata[properties.Marker] = &a.marker
-	a.send = func(ctx context.Context) (written, error) {
-		w, err := send(ctx, client)
-		if bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch) && len(c.put.tags.tags) > 0 && !c.put.tags.kept && !c.put.untagged {
-			c.put.untagged = true // for the next tries too
-			w, err = send(ctx, client)
-		}
-		return w, err
+// likely says where an answer was lost that what is there has the marker of this call, and only
+// the source's MD5 is missing to tell for sure.
+func (c *copyCall) likely(err error, now *standing) {
+	e := errorOf(err)
+	if e == nil || !errors.Is(e, ErrUncertain) || now == nil || now.marker != value(c.put.metadata[properties.Marker]) || c.source.headers.BlobContentMD5 != nil {
+		return
 	}
-	w, now, err := a.run(ctx)
-	if e := errorOf(err); e != nil && errors.Is(e, ErrUncertain) && now != nil && now.marker == a.marker && !bytes.Equal(now.headers.BlobContentMD5, a.md5()) && a.md5() == nil {
-		e.text = fmt.Sprintf("The answer of the storage service to this copy was lost. Blob %s is there with this call's mark and %d bytes (the source has %d), so it is most likely the copy. "+
-			"The source has no MD5 to tell for sure.", quote(a.at.Blob), now.size, c.source.size)
-	}
-	return w, now, err
-}
-
-// conditions are those of the request that makes the copy visible.
-func (c *copyCall) conditions() *blob.AccessConditions {
-	m := &blob.ModifiedAccessConditions{}
-	if c.put.before == "" {
-		m.IfNoneMatch = new(azcore.ETagAny)
-	} else {
-		m.IfMatch = &c.put.before
-	}
-	if c.put.tags.pinned != "" {
-		m.IfTags = &c.put.tags.pinned
-	}
-	return &blob.AccessConditions{ModifiedAccessConditions: m}
-}
-
-// sentTags are the tags to send, if the user may set them.
-func (c *copyCall) sentTags() map[string]string {
-	if c.put.untagged {
-		return nil
-	}
-	return c.put.tags.tags
-}
-
-// sourceCondition pins the source to the state that was judged.
-func (c *copyCall) sourceCondition() *blob.SourceModifiedAccessConditions {
-	return &blob.SourceModifiedAccessConditions{SourceIfMatch: &c.source.etag}
-}
-
-// inOne copies in one request (Put Blob From URL), which is atomic.
-func (c *copyCall) inOne(ctx context.Context, client *blockblob.Client) (written, error) {
-	headers := c.put.headers
-	headers.BlobContentMD5 = nil // Azure computes it
-	resp, err := client.UploadBlobFromURL(ctx, c.source.url, &blockblob.UploadBlobFromURLOptions{
-		HTTPHeaders: &headers, Metadata: c.put.metadata, Tags: c.sentTags(), CopySourceBlobProperties: new(false),
-		AccessConditions: c.conditions(), SourceModifiedAccessConditions: c.sourceCondition(),
-	})
-	if err != nil {
-		return written{}, err
-	}
-	return writtenOf(resp.ETag, resp.VersionID)
+	e.text = fmt.Sprintf("The answer of the storage service to this copy was lost. Blob %s is there with this call's mark and %d bytes (the source has %d), so it is most likely the copy. "+
+		"The source has no MD5 to tell for sure.", quote(c.put.at.Blob), now.size, c.source.size)
 }

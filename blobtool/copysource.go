@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/service"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
@@ -104,6 +105,33 @@ func (c *copySource) find(ctx context.Context, account *service.Client, most int
 		return failuref(ErrTooLarge, "The source, blob %s, has %d bytes; this server copies at most %d. Nothing was changed. Ask the user to copy it with another program.", name, c.size, most)
 	}
 	return nil
+}
+
+// put makes the copy in one request (Put Blob From URL), which is atomic. The headers are what the
+// copy gets; Azure computes its MD5.
+func (c *copySource) put(ctx context.Context, client *blockblob.Client, o *blockblob.UploadBlobFromURLOptions) (written, error) {
+	headers := *o.HTTPHeaders
+	headers.BlobContentMD5 = nil
+	o.HTTPHeaders, o.CopySourceBlobProperties, o.SourceModifiedAccessConditions = &headers, new(false), c.pinned()
+	resp, err := client.UploadBlobFromURL(ctx, c.url, o)
+	if err != nil {
+		return written{}, err
+	}
+	return writtenOf(resp.ETag, resp.VersionID)
+}
+
+// pinned is the condition that the source is what was judged.
+func (c *copySource) pinned() *blob.SourceModifiedAccessConditions {
+	return &blob.SourceModifiedAccessConditions{SourceIfMatch: &c.etag}
+}
+
+// named names the source in a sentence.
+func (c *copySource) named() string {
+	name := fmt.Sprintf("blob %s in container %s", quote(c.at.Blob), quote(c.at.Container))
+	if c.version != "" {
+		return "version " + c.version + " of " + name
+	}
+	return name
 }
 
 // tags returns the source's tags, or a note that says why they are not copied.

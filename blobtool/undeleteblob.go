@@ -37,8 +37,6 @@ func (s *Set) registerUndeleteBlob(srv *mcp.Server) {
 	}, s.undeleteBlob)
 }
 
-const undeleteName = "undelete_blob"
-
 // undeleteBlob handles a call of undelete_blob.
 func (s *Set) undeleteBlob(ctx context.Context, req *mcp.CallToolRequest, in undeleteInput) (writeOutput, error) {
 	at, err := s.locateToWrite(ctx, in.Container, in.BlobPath)
@@ -219,25 +217,4 @@ func (u *undeleteCall) refusal(err error, d *deletion, now *standing) error {
 		e.Kind, e.text = ErrExists, fmt.Sprintf("Someone has just written a blob %s, so the deleted one can't be undeleted. Nothing was changed.", name)
 	}
 	return e
-}
-
-// nameUndelete adds to an undo how undelete_blob does it, or what else does.
-func (s *Set) nameUndelete(out *writeOutput) {
-	u := out.Undo
-	if u == nil || u.lost == nil {
-		return
-	}
-	old := u.lost
-	switch able := s.offers(undeleteName) && !old.directory && s.writing.types.CheckKept(value(old.headers.BlobContentType), out.BlobPath) == nil; {
-	case able && u.VersionID == "":
-		u.How += " Call undelete_blob with the same blob_path."
-	case able && old.kind == blob.BlobTypeBlockBlob && old.size <= s.writing.maxCopy:
-		u.How += " To bring it back, call undelete_blob with this version_id"
-		if value(out.Exists) {
-			u.How += ", and the blob's etag as if_match"
-		}
-		u.How += "."
-	default:
-		u.How += " This server can't bring it back; another program can."
-	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
 
-func softDelete(o *blobtest.Options)      { o.SoftDeleteDays = 7 }
 func versions(o *blobtest.Options)        { o.Versioning = true }
 func versionsAndSoft(o *blobtest.Options) { o.Versioning, o.SoftDeleteDays = true, 7 }
 func hierarchy(o *blobtest.Options)       { o.HierarchicalNamespace, o.SoftDeleteDays = true, 7 }

@@ -40,15 +40,6 @@ type writeOutput struct {
 	Notes     []string     `json:"notes,omitempty" jsonschema:"What else to know about the result."`
 }
 
-// undo says whether a write can be undone.
-type undo struct {
-	Possible  bool   `json:"possible" jsonschema:"Whether this write can be undone, as far as Azure's answers show."`
-	How       string `json:"how" jsonschema:"How, or why not."`
-	VersionID string `json:"version_id,omitempty" jsonschema:"Version that has the content from before."`
-
-	lost *standing // what undelete_blob can bring back, if the set offers it
-}
-
 // leaseOutput describes a lease. Azure does not say whose it is.
 type leaseOutput struct {
 	State    string `json:"state" jsonschema:"leased or breaking."`
@@ -107,7 +98,7 @@ func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 		defer returned()
 		out, err := handle(ctx, req, in)
 		if err == nil {
-			s.nameUndelete(&out)
+			s.nameUndelete(out.Undo, out.BlobPath, value(out.Exists))
 			return nil, out, nil
 		}
 		failed := s.failed(ctx, t.Name, err)
