@@ -92,10 +92,11 @@
 //
 // # Writing
 //
-// With [Options.Write] the set also has write_blob, edit_blob and delete_blob. Each request
-// carries a condition, so that nothing is overwritten or deleted that the call has not seen:
-// write_blob makes a new blob or takes the ETag of the one to overwrite (if_match), delete_blob
-// takes an ETag, and edit_blob uses that of the content it edits.
+// With [Options.Write] the set also has write_blob, edit_blob, delete_blob, copy_blob and
+// undelete_blob. Each request carries a condition, so that nothing is overwritten or deleted
+// that the call has not seen: write_blob makes a new blob or takes the ETag of the one to
+// overwrite (if_match), as copy_blob does, delete_blob takes an ETag, and edit_blob uses that
+// of the content it edits.
 //
 // Every result has one of three outcomes:
 //
@@ -112,6 +113,10 @@
 // An overwrite and an edit keep what Azure would drop: headers, metadata and index tags. Where
 // the user may not read the tags, the call is refused unless it says drop_tags. Each upload
 // carries a CRC64 that Azure checks.
+//
+// copy_blob copies within the account. Azure reads the source with the user's token, a new
+// one for each try, which is sent to no other account. undelete_blob brings a soft-deleted
+// blob back to its free name, or copies a previous version back.
 //
 // [WriteOptions] bounds containers, names, content types, sizes and rates, and its Confirm
 // decides on calls that destroy something. A call needs a user (TokenInfo.UserID).
