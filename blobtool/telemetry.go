@@ -48,6 +48,9 @@ const (
 	opPutBlock       = "put_block"
 	opPutBlockList   = "put_block_list"
 	opGetBlockList   = "get_block_list"
+	opAppendBlock    = "append_block"
+	opSetMetadata    = "set_metadata"
+	opSetTags        = "set_tags"
 )
 
 // The outcomes of saving a copy.
@@ -65,7 +68,8 @@ func newSetTelemetry(o *Options) *setTelemetry {
 	t.read = telemetry.NewCounter(t.Telemetry, telemetry.StorageBytes, func(operation string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(operation)}
 	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob,
-		opUndeleteBlob, opCopyBlob, opCopyBlock, opPutBlock, opPutBlockList, opGetBlockList)
+		opUndeleteBlob, opCopyBlob, opCopyBlock, opPutBlock, opPutBlockList, opGetBlockList,
+		opAppendBlock, opSetMetadata, opSetTags)
 	if o.DownloadDir == "" {
 		return t
 	}
@@ -134,6 +138,12 @@ func operationOfPut(comp string, copies bool) string {
 		return opPutBlockList
 	case comp == "undelete":
 		return opUndeleteBlob
+	case comp == "appendblock":
+		return opAppendBlock
+	case comp == "metadata":
+		return opSetMetadata
+	case comp == "tags":
+		return opSetTags
 	}
 	return telemetry.Other
 }
@@ -244,6 +254,7 @@ var codeNames = []bloberror.Code{
 	bloberror.BlobAlreadyExists, bloberror.LeaseIDMissing, bloberror.SnapshotsPresent, bloberror.InvalidBlobType,
 	bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold", "DirectoryIsNotEmpty", bloberror.MD5Mismatch,
 	bloberror.CannotVerifyCopySource, "SourceConditionNotMet", "InvalidSourceBlobType", bloberror.InvalidBlobOrBlock, bloberror.InvalidBlockList,
+	bloberror.AppendPositionConditionNotMet, bloberror.BlockCountExceedsLimit, bloberror.ResourceTypeMismatch, bloberror.MetadataTooLarge,
 }
 
 // codeName returns Azure's error code, if it is a known one, or the status if there is none.

@@ -106,8 +106,8 @@ func (u *undeleteCall) run(ctx context.Context, id string, out *writeOutput) err
 	if err != nil {
 		return err
 	}
-	out.show(&now)
 	if now.exists {
+		out.show(&now)
 		return failuref(ErrExists, "Blob %s exists, so it can't be undeleted. Nothing was changed. To go back to a previous version, if the account keeps versions, call again with version_id, which stat_blob lists, and the blob's etag as if_match.", quote(u.at.Blob))
 	}
 	found, err := deletedAt(ctx, u.all, u.at)
@@ -115,10 +115,11 @@ func (u *undeleteCall) run(ctx context.Context, id string, out *writeOutput) err
 		return err
 	}
 	d, err := u.choose(&found, id)
-	if err != nil {
-		return err
+	if err == nil {
+		err = u.set.writing.types.CheckKept(value(d.now.headers.BlobContentType), u.at.Blob)
 	}
-	if err := u.set.writing.types.CheckKept(value(d.now.headers.BlobContentType), u.at.Blob); err != nil {
+	if err != nil {
+		out.show(&now)
 		return err
 	}
 	a := &attempt{set: u.set, at: u.at, client: u.client, send: func(ctx context.Context) (written, error) { return written{}, u.send(ctx, d) }}
@@ -177,7 +178,6 @@ func (u *undeleteCall) confirm(ctx context.Context, d *deletion, out *writeOutpu
 		out.show(&standing{})
 		return &Error{Kind: ErrUncertain, text: fmt.Sprintf("Azure Storage has carried the request out, but there is no blob %s now: it restored nothing, or someone has deleted the blob again.", name)}
 	case err != nil:
-		out.Exists = nil
 		return &Error{Kind: ErrUncertain, text: fmt.Sprintf("Azure Storage has carried the request out, but what is there now could not be read. Call stat_blob to see whether blob %s is back.", name), cause: err}
 	}
 	now, err := standingOf(&props)

@@ -22,6 +22,9 @@ func keptUndo(old *standing) *undo {
 	if old.version != "" {
 		return &undo{Possible: true, VersionID: old.version, lost: old, How: "The content before is still there as a previous version, which read_blob with version_id shows."}
 	}
+	if old.hierarchical {
+		return &undo{How: "There is no undo: the account has a hierarchical namespace, which keeps nothing of what is overwritten."}
+	}
 	return &undo{How: "There is no undo that Azure's answers show: the account keeps no versions. If it has soft delete, it keeps a snapshot of the content before for some days, which an administrator can restore."}
 }
 

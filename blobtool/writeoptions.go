@@ -28,9 +28,8 @@ const (
 // maxInline limits the content that a call brings or edits, in bytes.
 const maxInline = 1 << 20
 
-// WriteOptions turns on the tools that write: write_blob, edit_blob, delete_blob, copy_blob and
-// undelete_blob. They act with
-// the signed-in user's permissions (role Storage Blob Data Contributor), within these bounds.
+// WriteOptions turns on the tools that write. They act with the signed-in user's permissions (role
+// Storage Blob Data Contributor, and Owner for tags), within these bounds.
 type WriteOptions struct {
 	// Allow is what may be written, in the form of [Options.Allow], which also applies. It must
 	// have an entry, such as the name of a container. The containers $web, $root and $logs, like
@@ -87,6 +86,7 @@ type writing struct {
 	confirm    ConfirmFunc
 	keys       [][]byte // valid
 	uploads    *uploads
+	asker      *asker
 
 	onePut, copiedBlock int64 // of copies: the largest in one request, and the size of blocks
 }
@@ -149,6 +149,7 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	} else {
 		w.uploads = newUploads(w.sealer("blobtool upload"), now)
 	}
+	w.asker = newAsker(w.sealer(questionPurpose), now)
 	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
 	return w, errs
 }
@@ -195,5 +196,8 @@ func (s *Set) locateToWrite(ctx context.Context, container, path string) (names.
 	if err != nil {
 		return at, err
 	}
-	return at, s.writing.may(at)
+	if err := s.writing.may(at); err != nil {
+		return at, err
+	}
+	return at, runOf(ctx).begin(at)
 }

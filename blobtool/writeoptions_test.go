@@ -25,15 +25,16 @@ func TestWriteToolSchemas(t *testing.T) {
 			tools[tool.Name] = tool
 		}
 	}
-	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true, "copy_blob": true, "undelete_blob": true} {
+	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true, "append_blob": false, "set_metadata": true, "set_tags": true, "copy_blob": true, "undelete_blob": true} {
 		tool := tools[name]
 		delete(tools, name)
 		if tool == nil {
 			t.Errorf("there is no tool %s", name)
 			continue
 		}
-		if a := tool.Annotations; tool.Title == "" || a.DestructiveHint == nil || !*a.DestructiveHint || a.IdempotentHint != again || a.OpenWorldHint == nil || !*a.OpenWorldHint {
-			t.Errorf("%s: annotations %+v, want destructive, open world and idempotent %t", name, a, again)
+		destroys := name != "append_blob"
+		if a := tool.Annotations; tool.Title == "" || a.DestructiveHint == nil || *a.DestructiveHint != destroys || a.IdempotentHint != again || a.OpenWorldHint == nil || !*a.OpenWorldHint {
+			t.Errorf("%s: annotations %+v, want destructive %t, open world and idempotent %t", name, a, destroys, again)
 		}
 		got, err := json.MarshalIndent(tool, "", "  ")
 		if err != nil {
@@ -149,7 +150,11 @@ func TestWriteBounds(t *testing.T) {
 		if c.reason != "not_allowed" {
 			continue
 		}
-		for tool, a := range map[string]args{"edit_blob": {"old_text": "a", "new_text": "b"}, "delete_blob": {"if_match": "0x1"}, "copy_blob": {"source_container": "docs", "source_path": "in/a.txt"}, "undelete_blob": {}} {
+		for tool, a := range map[string]args{
+			"edit_blob": {"old_text": "a", "new_text": "b"}, "delete_blob": {"if_match": "0x1"}, "append_blob": {"text": "x"},
+			"set_metadata": {"if_match": "0x1", "set": args{"a": "b"}}, "set_tags": {"if_match": "0x1", "old_tags": args{}, "tags": args{"a": "b"}},
+			"copy_blob": {"source_container": "docs", "source_path": "in/a.txt"}, "undelete_blob": {},
+		} {
 			a["container"], a["blob_path"] = c.container, c.blob
 			if out := w.write(t, session, tool, a); out.Reason != "not_allowed" {
 				t.Errorf("%s: %s: got %s, %q; want not_allowed", name, tool, out.Outcome, out.Reason)
