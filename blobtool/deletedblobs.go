@@ -93,7 +93,7 @@ func listDeleted(ctx context.Context, in *container.Client, at names.Location) (
 func deletionOf(item *container.BlobItem, id string) deletion {
 	p := item.Properties
 	d := deletion{id: id, created: value(p.CreationTime), deleted: value(p.DeletedTime), remaining: p.RemainingRetentionDays}
-	d.now = standing{exists: true, etag: value(p.ETag), size: value(p.ContentLength), kind: value(p.BlobType), directory: isDirectory(item.Metadata)}
+	d.now = standing{exists: true, etag: value(p.ETag), size: value(p.ContentLength), kind: value(p.BlobType), directory: isFolder(item)}
 	d.now.headers = blob.HTTPHeaders{BlobContentType: p.ContentType, BlobContentMD5: p.ContentMD5}
 	_, d.now.marker = withoutMarker(item.Metadata)
 	return d
