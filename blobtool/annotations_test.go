@@ -24,7 +24,9 @@ func TestAnnotations(t *testing.T) {
 		"set_metadata":  {false, true, true},
 		"set_tags":      {false, true, true},
 	}
-	write := func(o *blobtool.Options) { o.Write, o.DownloadDir = &blobtool.WriteOptions{Allow: []string{"docs"}}, "" }
+	write := func(o *blobtool.Options) {
+		o.Write, o.DownloadDir = &blobtool.WriteOptions{Allow: []string{"docs"}}, ""
+	}
 	for _, w := range []*world{newWorld(t, write), newAccountWorld(t, write)} {
 		list, err := w.connect(t, "alice").ListTools(t.Context(), nil)
 		if err != nil {

@@ -22,15 +22,15 @@ const (
 	maxAsking = 4
 )
 
-// askUser is the error of a call that must ask its user first.
-type askUser struct{ Question }
+// mustAskError is the error of a call that must ask its user first.
+type mustAskError struct{ Question }
 
 // Error implements error.
-func (*askUser) Error() string { return "blobtool: the user must be asked first" }
+func (*mustAskError) Error() string { return "blobtool: the user must be asked first" }
 
 // questionIn returns the question for the user with which a run ended, or nil.
 func questionIn(err error) *Question {
-	if ask, ok := errors.AsType[*askUser](err); ok {
+	if ask, ok := errors.AsType[*mustAskError](err); ok {
 		return &ask.Question
 	}
 	return nil

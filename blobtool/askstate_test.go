@@ -105,7 +105,7 @@ func TestQuestionState(t *testing.T) {
 		"huge":                   {state: func(s string) string { return s + strings.Repeat("A", 100_000) }, says: "not one that this server made"},
 		"expired":                {later: 10 * time.Minute, says: "too old"},
 		"no answer":              {response: (*mcp.ElicitResult)(nil), says: "no answer of the user"},
-		"a result of other kind": {response: &mcp.ListRootsResult{}, says: "no answer of the user"},
+		"a result of other kind": {response: &mcp.ListRootsResult{}, says: "no answer of the user"}, //nolint:staticcheck // still sent by older clients
 		"declined":               {response: &mcp.ElicitResult{Action: "decline", Content: map[string]any{"confirm": true}}, says: "did not agree"},
 		"canceled":               {response: &mcp.ElicitResult{Action: "cancel"}, says: "did not agree"},
 		"unchecked":              {response: &mcp.ElicitResult{Action: "accept", Content: map[string]any{"confirm": false}}, says: "did not agree"},
