@@ -161,35 +161,52 @@ func TestSubscriptionEndsWithItsToken(t *testing.T) {
 	})
 }
 
-// A user who gets no token any more is not asked for, and an outage of Entra's changes nothing.
+// A user who gets no token any more is no longer asked for. An outage of Entra's is waited for.
 func TestSubscriptionWithoutToken(t *testing.T) {
 	t.Parallel()
 	inEachEra(t, blobtool.SubscriptionOptions{}, func(t *testing.T, x *subscribing) {
 		c := x.as(t, bearer("alice", aDay))
 		s := c.subscribe(t, aURI)
 		pass(50 * time.Minute)
-		x.refuseTokens("alice", errors.New("Entra is down"))
-		pass(time.Hour) // the token that Azure Storage gets is good for an hour
+		x.refuseTokens("alice", outage{errors.New("Entra is down")})
+		pass(3 * time.Hour) // the token for Azure Storage is good for one
+		x.change()
+		if text, over := s.take(); over || strings.Contains(text, "resources/updated") {
+			t.Errorf("while Entra is down: got %s (over: %v), want nothing", text, over)
+		}
+		x.refuseTokens("alice", nil)
+		pass(longest)
+		if n := s.updates(); n != 1 {
+			t.Errorf("after the outage: got %d updates, want 1", n)
+		}
+		x.refuseTokens("alice", errors.New("a person must sign in"))
+		pass(2 * time.Hour)
 		x.refuseTokens("alice", nil)
 		x.change()
-		pass(time.Minute)
+		pass(longest)
 		text, over := s.take()
-		if x.era == eras[0] && (!over || !strings.Contains(text, "could not get a token")) {
-			t.Errorf("got %s (over: %v), want an end that says why", text, over)
+		if x.era == eras[0] {
+			if !over || !strings.Contains(text, "could not get a token") || strings.Contains(text, "resources/updated") {
+				t.Errorf("got %s (over: %v), want an end that says why", text, over)
+			}
+			return
 		}
-		if x.era == eras[1] {
-			if strings.Contains(text, "resources/updated") {
-				t.Errorf("paused: got %s, want no update", text)
-			}
-			c.token = bearer("alice", 2*aDay)
-			c.post(t, "tools/list", `"params":{}`)
-			pass(longest)
-			if n := s.updates(); n != 1 {
-				t.Errorf("with a newer token: got %d updates, want 1", n)
-			}
+		if strings.Contains(text, "resources/updated") {
+			t.Errorf("paused: got %s, want no update", text)
+		}
+		c.token = bearer("alice", 2*aDay)
+		c.post(t, "tools/list", `"params":{}`)
+		pass(longest)
+		if n := s.updates(); n != 1 {
+			t.Errorf("with a newer token: got %d updates, want 1", n)
 		}
 	})
 }
+
+// An outage is an error that passes.
+type outage struct{ error }
+
+func (outage) Temporary() bool { return true }
 
 // Requests become rarer while nothing changes, and wait as Azure asks.
 func TestPollsBackOff(t *testing.T) {

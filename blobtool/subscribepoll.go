@@ -20,7 +20,8 @@ const (
 	pollTimeout = 30 * time.Second
 	// longestPause limits what Azure's Retry-After makes a watch wait.
 	longestPause = time.Hour
-	// maxTokenFailures is how often in a row there may be no token. Entra may be down for a moment.
+	// maxTokenFailures is how often in a row there may be no token, if the credential does not say
+	// that this is temporary.
 	maxTokenFailures = 3
 )
 
@@ -125,7 +126,7 @@ func (w *watch) poll(ctx context.Context, interval time.Duration) (next, pause t
 	}
 	failure := fromAzure(ctx, w.key.at, err)
 	switch {
-	case failure.between, errors.Is(failure, ErrUnavailable):
+	case failure.between, errors.Is(failure, ErrUnavailable), isTemporary(failure):
 		return slower, 0
 	case errors.Is(failure, ErrThrottled):
 		return min(interval*2, max(w.of.limits.MaxInterval, interval)), min(failure.RetryAfter, longestPause)
@@ -135,6 +136,15 @@ func (w *watch) poll(ctx context.Context, interval time.Duration) (next, pause t
 	}
 	w.of.rightEnded(w, failure)
 	return interval, 0
+}
+
+// isTemporary reports whether a credential's error says so, as obo's do.
+func isTemporary(err error) bool {
+	e, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && e.Temporary()
 }
 
 // ask returns the blob's ETag, which is empty if there is no blob.
