@@ -11,7 +11,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
@@ -24,23 +23,6 @@ const (
 	// that this is temporary.
 	maxTokenFailures = 3
 )
-
-// A watchKey is a user and a blob. Users share no watch: what one may see, and when, must tell
-// others nothing.
-type watchKey struct {
-	user string
-	at   names.Location
-}
-
-// A watch asks for the ETag of one blob, with the rights of one user. It is guarded by the lock of
-// subscriptions.
-type watch struct {
-	of   *subscriptions
-	key  watchKey
-	subs map[*subscription]struct{}
-	woke chan struct{} // someone is interested again
-	stop context.CancelFunc
-}
 
 // watch adds a subscription to the user's watch of the blob. The caller holds the lock.
 func (p *subscriptions) watch(x *subscription) {
@@ -67,6 +49,19 @@ func (p *subscriptions) unwatch(x *subscription) {
 		w.stop()
 	}
 	p.release(x.user)
+}
+
+// remove ends a subscription. The caller holds the lock.
+func (p *subscriptions) remove(x *subscription) {
+	all := p.sessions[x.session]
+	if all == nil || all.uris[x.uri] != x {
+		return // replaced, or ended
+	}
+	delete(all.uris, x.uri)
+	p.unwatch(x)
+	if len(all.uris) == 0 && !all.waits {
+		delete(p.sessions, x.session)
+	}
 }
 
 // wakeUp makes the watch ask as often as at its beginning.

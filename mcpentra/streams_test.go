@@ -78,6 +78,11 @@ type stream struct {
 // open opens a stream and returns what comes on it.
 func (w *world) open(t testing.TB, method, body string, header map[string]string) (int, *stream) {
 	t.Helper()
+	return w.openOver(t, &http.Transport{}, method, body, header)
+}
+
+func (w *world) openOver(t testing.TB, transport *http.Transport, method, body string, header map[string]string) (int, *stream) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, method, w.url, strings.NewReader(body))
 	must(t, err)
@@ -86,7 +91,6 @@ func (w *world) open(t testing.TB, method, body string, header map[string]string
 	for name, value := range header {
 		req.Header.Set(name, value)
 	}
-	transport := &http.Transport{}
 	resp, err := transport.RoundTrip(req)
 	must(t, err)
 	s := &stream{make(chan string, 64)}
