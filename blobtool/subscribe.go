@@ -100,17 +100,11 @@ func (p *subscriptions) listen(ctx context.Context, from *subscriber, run func(c
 	defer end(nil)
 	from.listen = &listen{end: end}
 	res, err := run(context.WithValue(ctx, subscriberKey{}, from))
-	if why, ended := errors.AsType[*subscriptionEnd](context.Cause(ctx)); ended {
+	if why, ended := errors.AsType[*endedError](context.Cause(ctx)); ended {
 		return nil, p.set.resourceFailed(ctx, "a subscription to a blob ended", why.cause)
 	}
 	return res, err
 }
-
-// A subscriptionEnd is why a stream ends.
-type subscriptionEnd struct{ cause error }
-
-// Error implements error.
-func (e *subscriptionEnd) Error() string { return e.cause.Error() }
 
 // subscribe adds a subscription, if the caller may read the blob now.
 func (p *subscriptions) subscribe(ctx context.Context, uri string) error {
@@ -136,7 +130,7 @@ func (p *subscriptions) subscribe(ctx context.Context, uri string) error {
 		p.release(from.user)
 		return err
 	}
-	p.add(x)
+	p.add(x) //nolint:contextcheck // what watches the blob outlives the message
 	return nil
 }
 

@@ -98,7 +98,7 @@ func (w *watch) run(ctx context.Context) {
 
 // varied changes an interval by up to a fifth, so that watches do not ask all at once.
 func varied(d time.Duration) time.Duration {
-	return d*4/5 + rand.N(d*2/5+1)
+	return d*4/5 + rand.N(d*2/5+1) //nolint:gosec // no secret
 }
 
 // poll asks once and tells who must know. It returns the next interval, and how long to wait in any
@@ -111,7 +111,7 @@ func (w *watch) poll(ctx context.Context, interval time.Duration) (next, pause t
 	}
 	etag, err := w.ask(ctx, client)
 	if err == nil {
-		if w.of.tell(w, x, etag) {
+		if w.of.tell(ctx, w, x, etag) {
 			return w.of.limits.MinInterval, 0
 		}
 		return slower, 0
@@ -129,7 +129,7 @@ func (w *watch) poll(ctx context.Context, interval time.Duration) (next, pause t
 		w.of.noToken(x, client, failure)
 		return interval, 0
 	}
-	w.of.rightEnded(w, failure)
+	w.of.rightEnded(ctx, w, failure)
 	return interval, 0
 }
 
@@ -172,7 +172,7 @@ func (w *watch) pick() (best *subscription, client *blob.Client) {
 
 // tell sends an update to those of the watch's sessions that know another ETag, and reports whether
 // there are any.
-func (p *subscriptions) tell(w *watch, by *subscription, etag azcore.ETag) bool {
+func (p *subscriptions) tell(ctx context.Context, w *watch, by *subscription, etag azcore.ETag) bool {
 	p.mu.Lock()
 	by.failures = 0
 	var news []*subscription
@@ -183,13 +183,13 @@ func (p *subscriptions) tell(w *watch, by *subscription, etag azcore.ETag) bool 
 		}
 	}
 	p.mu.Unlock()
-	p.send(news)
+	p.send(ctx, news)
 	return len(news) > 0
 }
 
 // send sends an update to the sessions of these subscriptions and to no others: the SDK's
 // ResourceUpdated is for all that subscribe to the URI.
-func (p *subscriptions) send(news []*subscription) {
+func (p *subscriptions) send(ctx context.Context, news []*subscription) {
 	type place struct {
 		server *mcp.Server
 		uri    string
@@ -201,7 +201,7 @@ func (p *subscriptions) send(news []*subscription) {
 	}
 	for at, sessions := range to {
 		params := &mcp.ResourceUpdatedNotificationParams{URI: at.uri, Meta: toolset.Address(sessions)}
-		_ = at.server.ResourceUpdated(context.Background(), params) // it logs what fails
+		_ = at.server.ResourceUpdated(ctx, params) // it logs what fails
 	}
 }
 
@@ -224,7 +224,7 @@ func (p *subscriptions) noToken(x *subscription, client *blob.Client, failure *E
 
 // rightEnded ends all subscriptions of a watch. Streams fail with the reason. A session has no
 // message for that: it gets a last update, so that its client reads the blob and learns the reason.
-func (p *subscriptions) rightEnded(w *watch, failure *Error) {
+func (p *subscriptions) rightEnded(ctx context.Context, w *watch, failure *Error) {
 	p.mu.Lock()
 	var last []*subscription
 	for x := range w.subs {
@@ -236,14 +236,21 @@ func (p *subscriptions) rightEnded(w *watch, failure *Error) {
 		last = append(last, x)
 	}
 	p.mu.Unlock()
+	ctx = context.WithoutCancel(ctx) // the watch has stopped
 	if len(last) > 0 {
-		p.set.logFailure(context.Background(), "subscriptions to a blob ended", failure)
+		p.set.logFailure(ctx, "subscriptions to a blob ended", failure)
 	}
-	p.send(last)
+	p.send(ctx, last)
 }
+
+// An endedError is why a stream ends.
+type endedError struct{ cause error }
+
+// Error implements error.
+func (e *endedError) Error() string { return e.cause.Error() }
 
 // endStream ends a stream: all its subscriptions. The caller holds the lock.
 func (p *subscriptions) endStream(x *subscription, why error) {
 	p.remove(x)
-	x.listen.end(&subscriptionEnd{why})
+	x.listen.end(&endedError{why})
 }

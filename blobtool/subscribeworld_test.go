@@ -34,6 +34,7 @@ type subscribing struct {
 	tokens  map[string]string // for Azure Storage, by user
 	noToken map[string]error  // by user
 	cutOff  map[string]bool   // users whose requests to Azure Storage fail
+	slow    string            // the blob for which each takes 15 seconds
 	sent    map[string]int    // requests to Azure Storage, by user
 }
 
@@ -134,7 +135,11 @@ func (x *subscribing) as(t *testing.T, token string) *caller {
 	t.Helper()
 	c := &caller{subscribing: x, token: token}
 	if x.era != eras[0] {
-		resp, _ := c.send(t.Context(), t, http.MethodPost, "initialize", `"params":{"protocolVersion":"`+x.era+`","capabilities":{},"clientInfo":{"name":"t","version":"1"}}`)
+		resp, err := c.send(t.Context(), t, http.MethodPost, "initialize", `"params":{"protocolVersion":"`+x.era+`","capabilities":{},"clientInfo":{"name":"t","version":"1"}}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
 		c.session = resp.Header.Get("Mcp-Session-Id")
 		c.post(t, "ping", `"params":{}`)
 	}
@@ -196,14 +201,14 @@ func (c *caller) subscribe(t *testing.T, uris ...string) *newsStream {
 	var resp *http.Response
 	var err error
 	if c.era == eras[0] {
-		resp, err = c.send(ctx, t, http.MethodPost, "subscriptions/listen", `"params":{"notifications":{"resourceSubscriptions":["`+strings.Join(uris, `","`)+`"]},`+subscriptionMeta+`}`)
+		resp, err = c.send(ctx, t, http.MethodPost, "subscriptions/listen", `"params":{"notifications":{"resourceSubscriptions":["`+strings.Join(uris, `","`)+`"]},`+subscriptionMeta+`}`) //nolint:bodyclose // below
 	} else {
 		for _, uri := range uris {
 			if body := c.post(t, "resources/subscribe", `"params":{"uri":"`+uri+`"}`); strings.Contains(body, `"error"`) {
 				s.text.WriteString(body)
 			}
 		}
-		resp, err = c.send(ctx, t, http.MethodGet, "", "")
+		resp, err = c.send(ctx, t, http.MethodGet, "", "") //nolint:bodyclose // below
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -258,8 +263,15 @@ func (c cutting) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		c.of.mu.Lock()
 		c.of.sent[user]++
-		cut := c.of.cutOff[user]
+		cut, slow := c.of.cutOff[user], c.of.slow != "" && strings.HasSuffix(r.URL.Path, c.of.slow)
 		c.of.mu.Unlock()
+		if slow {
+			select {
+			case <-time.After(15 * time.Second):
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		}
 		if cut {
 			return nil, errors.New("the line is cut")
 		}

@@ -227,7 +227,7 @@ func TestBlobNewsEnd(t *testing.T) {
 			t.Errorf("before: %d requests, want at least 3", n)
 		}
 		b.stop()
-		<-b.served
+		must(t, <-b.served)
 		synctest.Wait()
 		a.polls(b.alice.ObjectID)
 		pass(10 * time.Minute)
