@@ -3,6 +3,7 @@ package blobtool
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -238,7 +239,7 @@ func (p *subscriptions) rightEnded(ctx context.Context, w *watch, failure *Error
 	p.mu.Unlock()
 	ctx = context.WithoutCancel(ctx) // the watch has stopped
 	if len(last) > 0 {
-		p.set.logFailure(ctx, "subscriptions to a blob ended", failure)
+		p.set.logFailure(ctx, "subscriptions to a blob ended", failure, slog.String("user", w.key.user))
 	}
 	p.send(ctx, last)
 }

@@ -75,12 +75,7 @@ type stream struct {
 	events chan string // the data of each; closed at the end
 }
 
-// open opens a stream and returns what comes on it.
-func (w *world) open(t testing.TB, method, body string, header map[string]string) (int, *stream) {
-	t.Helper()
-	return w.openOver(t, &http.Transport{}, method, body, header)
-}
-
+// openOver opens a stream and returns what comes on it.
 func (w *world) openOver(t testing.TB, transport *http.Transport, method, body string, header map[string]string) (int, *stream) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
