@@ -15,7 +15,7 @@ import (
 // A server whose callers may subscribe to the blobs that they may read. On mcpentra's servers,
 // WithTools does what is done here for the SDK's own.
 func ExampleSubscriptionOptions() {
-	var userCredential blobtool.CredentialFunc = func(context.Context) (azcore.TokenCredential, error) {
+	userCredential := func(context.Context) (azcore.TokenCredential, error) {
 		return nil, fmt.Errorf("use the credential of the call's user, such as mcpentra.Credential")
 	}
 	blobs, err := blobtool.New("https://account.blob.core.windows.net", "docs", userCredential, &blobtool.Options{
