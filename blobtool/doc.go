@@ -151,6 +151,10 @@
 // the server's other resources, and [Set.Configure] adds completion of containers and
 // paths.
 //
+// With [Options.Subscriptions], callers also subscribe to them. The ETag of each blob is asked for
+// once for each user, with that user's token, and an update reaches only that user's sessions and
+// streams.
+//
 // # read_blob_with_token
 //
 // This older tool serves one container and has a fixed contract:
