@@ -34,7 +34,9 @@ func TestInspectorWritesBlobs(t *testing.T) {
 			}
 		})
 	})
-	s.stop(t)
+	if code := s.terminate(t); code != 0 {
+		t.Errorf("the exit code after SIGTERM is %d, want 0", code)
+	}
 	checkLog(t, s.process, append(w.secrets(), token))
 }
 
