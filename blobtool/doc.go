@@ -92,10 +92,13 @@
 //
 // # Writing
 //
-// With [Options.Write] the set also has write_blob, edit_blob and delete_blob. Each request
-// carries a condition, so that nothing is overwritten or deleted that the call has not seen:
-// write_blob makes a new blob or takes the ETag of the one to overwrite (if_match), delete_blob
-// takes an ETag, and edit_blob uses that of the content it edits.
+// With [Options.Write] the set also has write_blob, edit_blob, append_blob, delete_blob,
+// set_metadata and set_tags. Each request carries a condition, so that nothing is overwritten or
+// deleted that the call has not seen: write_blob makes a new blob or takes the ETag of the one
+// to overwrite (if_match), delete_blob and set_metadata take an ETag, and edit_blob uses that of
+// the content it edits. append_blob appends to exactly what it has seen, and looks again if
+// another writer was faster. set_tags takes an ETag, and the tags that were read, which an ETag
+// does not cover.
 //
 // Every result has one of three outcomes:
 //
@@ -107,7 +110,9 @@
 //
 // Writes run without the Azure SDK's retries. After a lost answer, or 408, 429 or 5xx, the
 // call looks for a random marker that it put into the blob's metadata, and writes again only
-// if the blob is as it was before. No tool shows the marker.
+// if the blob is as it was before. No tool shows the marker. Appended content, tags and
+// deletions carry none: after a lost answer they are never called done, and the result says
+// what is there.
 //
 // An overwrite and an edit keep what Azure would drop: headers, metadata and index tags. Where
 // the user may not read the tags, the call is refused unless it says drop_tags. Each upload

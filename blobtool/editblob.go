@@ -146,6 +146,9 @@ func (e *editCall) read(ctx context.Context, client *blob.Client, most int64) (d
 	resp, err := client.DownloadStream(ctx, o)
 	switch {
 	case isEmptyRange(err):
+		if now, err := e.set.look(ctx, e.at, client); err == nil && now.directory {
+			return nil, now, replaceable(e.at, now.etag, &now)
+		}
 		return nil, old, failuref(ErrInvalidArgument, "Blob %s is empty, so old_text is not in it. Nothing was changed. Use write_blob.", quote(e.at.Blob))
 	case hasStatus(err, http.StatusPreconditionFailed) && e.etag != "":
 		if now, err := e.set.look(ctx, e.at, client); err == nil {

@@ -42,6 +42,9 @@ const (
 	opGetProperties  = "get_properties"
 	opPutBlob        = "put_blob"
 	opDeleteBlob     = "delete_blob"
+	opAppendBlock    = "append_block"
+	opSetMetadata    = "set_metadata"
+	opSetTags        = "set_tags"
 )
 
 // The outcomes of saving a copy.
@@ -58,7 +61,7 @@ func newSetTelemetry(o *Options) *setTelemetry {
 	})
 	t.read = telemetry.NewCounter(t.Telemetry, telemetry.StorageBytes, func(operation string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(operation)}
-	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob)
+	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob, opAppendBlock, opSetMetadata, opSetTags)
 	if o.DownloadDir == "" {
 		return t
 	}
@@ -92,6 +95,12 @@ func operationOf(req *http.Request) string {
 		return opGetProperties
 	case req.Method == http.MethodPut && comp == "" && q.Get("restype") == "":
 		return opPutBlob
+	case req.Method == http.MethodPut && comp == "appendblock":
+		return opAppendBlock
+	case req.Method == http.MethodPut && comp == "metadata":
+		return opSetMetadata
+	case req.Method == http.MethodPut && comp == "tags":
+		return opSetTags
 	case req.Method == http.MethodDelete && comp == "" && q.Get("restype") == "":
 		return opDeleteBlob
 	case req.Method != http.MethodGet:
@@ -215,6 +224,7 @@ var codeNames = []bloberror.Code{
 	"FeatureNotYetSupportedForHierarchicalNamespaceAccounts",
 	bloberror.BlobAlreadyExists, bloberror.LeaseIDMissing, bloberror.SnapshotsPresent, bloberror.InvalidBlobType,
 	bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold", "DirectoryIsNotEmpty", bloberror.MD5Mismatch,
+	bloberror.AppendPositionConditionNotMet, bloberror.BlockCountExceedsLimit, bloberror.ResourceTypeMismatch, bloberror.MetadataTooLarge,
 }
 
 // codeName returns Azure's error code, if it is a known one, or the status if there is none.

@@ -88,6 +88,30 @@ func TestTelemetryOfReading(t *testing.T) {
 	wantSeries(t, r, telemetry.SavedBytes, "", 10)
 }
 
+func TestTelemetryOfWriting(t *testing.T) {
+	t.Parallel()
+	w, r := observedWorld(t, func(o *blobtool.Options) {
+		o.DownloadDir, o.Write = "", &blobtool.WriteOptions{Allow: []string{"docs"}, Confirm: yes}
+	})
+	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
+	session := w.connect(t, "alice")
+	at := func(more args) args { more["blob_path"] = "hidden/a.txt"; return more }
+	w.wrote(t, session, "append_blob", at(args{"create": true, "text": "needle"}))
+	etag := w.wrote(t, session, "append_blob", at(args{"text": "needle"})).ETag
+	etag = w.wrote(t, session, "set_metadata", at(args{"if_match": etag, "set": args{"needle": "x"}})).ETag
+	w.wrote(t, session, "set_tags", at(args{"if_match": etag, "old_tags": args{}, "tags": args{"needle": "x"}}))
+	w.wrote(t, session, "delete_blob", at(args{"if_match": etag}))
+	for operation, n := range map[string]float64{"put_blob": 1, "append_block": 2, "set_metadata": 1, "get_tags": 1, "set_tags": 1, "delete_blob": 1, "get_properties": 4} {
+		wantSeries(t, r, telemetry.StorageDuration, "mcpentra.operation="+operation+",mcpentra.status=2xx", n)
+	}
+	w.storage.PutAppend("docs", "hidden/a.txt", []byte("x"), "text/plain", 50_000)
+	w.write(t, session, "append_blob", at(args{"text": "needle"}))
+	calls := r.Named(telemetry.SpanStorage)
+	if last := calls[len(calls)-2]; !last.Has(telemetry.ErrorType, "BlockCountExceedsLimit") { // the last looks
+		t.Errorf("call: %+v; want error.type BlockCountExceedsLimit", last)
+	}
+}
+
 func TestTelemetryOfCopiesNotSaved(t *testing.T) {
 	t.Parallel()
 	w, r := observedWorld(t, func(o *blobtool.Options) { o.MaxFileBytes = 5 })

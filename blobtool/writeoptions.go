@@ -1,7 +1,9 @@
 package blobtool
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 )
 
 // Defaults of [WriteOptions].
@@ -55,6 +58,12 @@ type WriteOptions struct {
 	// client's word is not enough of a bound: it may answer for its user. If nil, edits are allowed
 	// (a call must quote what it replaces), and overwriting and deleting are refused.
 	Confirm ConfirmFunc
+
+	// StateKeys, 32 random bytes each, seal what a client sends back, such as the handle of an
+	// upload. All replicas need the same keys: the first seals, all open. To rotate keys, add the
+	// new key second everywhere, then move it first, then remove the old key. Defaults to a random
+	// key, so that what it seals is good on this replica only, and until it stops.
+	StateKeys [][]byte
 }
 
 // ConfirmFunc is the type of [WriteOptions.Confirm].
@@ -68,6 +77,8 @@ type writing struct {
 	maxBytes   int64
 	rates      *writeRates
 	confirm    ConfirmFunc
+	keys       [][]byte // valid
+	asker      *asker
 }
 
 var extensionForm = regexp.MustCompile(`^\.[^./\\*\s]+$`)
@@ -110,8 +121,37 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 		}
 		return n
 	}
+	var err error
+	if w.keys, err = stateKeys(o.StateKeys); err != nil {
+		report("StateKeys:", err)
+	}
+	w.asker = newAsker(w.sealer(questionPurpose), now)
 	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
 	return w, errs
+}
+
+// stateKeys returns valid keys for sealers.
+func stateKeys(keys [][]byte) ([][]byte, error) {
+	if len(keys) == 0 {
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // never fails
+		return [][]byte{random}, nil
+	}
+	if _, err := seal.New("check", keys); err != nil {
+		return nil, err
+	}
+	own := make([][]byte, len(keys))
+	for i, key := range keys {
+		own[i] = bytes.Clone(key)
+	}
+	return own, nil
+}
+
+// sealer returns the sealer for a purpose, a constant that is unique in this module. It derives
+// keys, so make it once, when the set is made.
+func (w *writing) sealer(purpose string) *seal.Sealer {
+	s, _ := seal.New(purpose, w.keys) // the keys are valid
+	return s
 }
 
 // may returns why a blob may not be written.
@@ -132,5 +172,8 @@ func (s *Set) locateToWrite(ctx context.Context, container, path string) (names.
 	if err != nil {
 		return at, err
 	}
-	return at, s.writing.may(at)
+	if err := s.writing.may(at); err != nil {
+		return at, err
+	}
+	return at, runOf(ctx).begin(at)
 }

@@ -25,15 +25,16 @@ func TestWriteToolSchemas(t *testing.T) {
 			tools[tool.Name] = tool
 		}
 	}
-	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true} {
+	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true, "append_blob": false, "set_metadata": true, "set_tags": true} {
 		tool := tools[name]
 		delete(tools, name)
 		if tool == nil {
 			t.Errorf("there is no tool %s", name)
 			continue
 		}
-		if a := tool.Annotations; tool.Title == "" || a.DestructiveHint == nil || !*a.DestructiveHint || a.IdempotentHint != again || a.OpenWorldHint == nil || !*a.OpenWorldHint {
-			t.Errorf("%s: annotations %+v, want destructive, open world and idempotent %t", name, a, again)
+		destroys := name != "append_blob"
+		if a := tool.Annotations; tool.Title == "" || a.DestructiveHint == nil || *a.DestructiveHint != destroys || a.IdempotentHint != again || a.OpenWorldHint == nil || !*a.OpenWorldHint {
+			t.Errorf("%s: annotations %+v, want destructive %t, open world and idempotent %t", name, a, destroys, again)
 		}
 		got, err := json.MarshalIndent(tool, "", "  ")
 		if err != nil {
@@ -95,11 +96,14 @@ func TestWriteOptions(t *testing.T) {
 		faults []string
 	}{
 		"least":      {blobtool.WriteOptions{Allow: all}, nil},
-		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, UserPerMinute: -1, TotalPerMinute: 1}, nil},
+		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, UserPerMinute: -1, TotalPerMinute: 1, StateKeys: [][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}}, nil},
 		"nothing":    {blobtool.WriteOptions{}, []string{"Options.Write.Allow"}},
 		"all at once": {blobtool.WriteOptions{Allow: []string{"docs/*x"}, Extensions: []string{"txt", ".a/b"}, ContentTypes: []string{"text", "*/*", "text/plain; charset=utf-8"}, MaxBytes: 1 << 21, UserPerMinute: -2, TotalPerMinute: -2},
 			[]string{"Write.Allow[0]", "Write.Extensions[0]", "Write.Extensions[1]", "Write.ContentTypes[0]", "Write.ContentTypes[1]", "Write.ContentTypes[2]", "Write.MaxBytes", "Write.UserPerMinute", "Write.TotalPerMinute"}},
 		"another container": {blobtool.WriteOptions{Allow: []string{"other"}}, []string{"Options.Write.Allow[0]"}},
+		"keys":              {blobtool.WriteOptions{Allow: all, StateKeys: [][]byte{[]byte("short"), make([]byte, 32)}}, []string{"Write.StateKeys: key 0 has 5 bytes", "key 1 is all zero"}},
+		"empty key":         {blobtool.WriteOptions{Allow: all, StateKeys: [][]byte{nil}}, []string{"Write.StateKeys: key 0 has 0 bytes"}},
+		"many keys":         {blobtool.WriteOptions{Allow: all, StateKeys: make([][]byte, 17)}, []string{"Write.StateKeys: there are 17 keys"}},
 		"negative":          {blobtool.WriteOptions{Allow: all, MaxBytes: -1}, []string{"MaxBytes"}},
 	} {
 		_, err := blobtool.New(w.storage.URL(), "docs", w.findCredential, &blobtool.Options{Write: &c.o})
@@ -146,7 +150,10 @@ func TestWriteBounds(t *testing.T) {
 		if c.reason != "not_allowed" {
 			continue
 		}
-		for tool, a := range map[string]args{"edit_blob": {"old_text": "a", "new_text": "b"}, "delete_blob": {"if_match": "0x1"}} {
+		for tool, a := range map[string]args{
+			"edit_blob": {"old_text": "a", "new_text": "b"}, "delete_blob": {"if_match": "0x1"}, "append_blob": {"text": "x"},
+			"set_metadata": {"if_match": "0x1", "set": args{"a": "b"}}, "set_tags": {"if_match": "0x1", "old_tags": args{}, "tags": args{"a": "b"}},
+		} {
 			a["container"], a["blob_path"] = c.container, c.blob
 			if out := w.write(t, session, tool, a); out.Reason != "not_allowed" {
 				t.Errorf("%s: %s: got %s, %q; want not_allowed", name, tool, out.Outcome, out.Reason)

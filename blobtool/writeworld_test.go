@@ -34,6 +34,10 @@ type writeOutput struct {
 		State    string `json:"state"`
 		Duration string `json:"duration"`
 	} `json:"lease"`
+	Immutable *struct {
+		Kind  string `json:"kind"`
+		Until string `json:"until"`
+	} `json:"immutable"`
 	Notes []string `json:"notes"`
 }
 
