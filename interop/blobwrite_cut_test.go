@@ -21,6 +21,7 @@ const (
 	cutBefore cut = "before the commit" // the service never sees the request
 	cutWithin cut = "in mid-body"       // it sees half of the body
 	cutAfter  cut = "after the commit"  // it has answered
+	overtaken cut = "overtaken"         // it is not cut: another does something first
 )
 
 var errCut = errors.New("cut")
@@ -96,6 +97,9 @@ func (c *cutter) seen() int {
 // ServeHTTP implements [http.Handler].
 func (c *cutter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	how := c.take(r)
+	if how == overtaken {
+		c.after()
+	}
 	if how == cutBefore {
 		_, _ = io.Copy(io.Discard, r.Body)
 		c.after()

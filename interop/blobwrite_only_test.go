@@ -54,8 +54,8 @@ func toolHeld(w *writer) error {
 		box.SetLegalHold(w.container, "", true)
 	}
 	var errs []error
-	for _, tool := range []string{"write_blob", "edit_blob", "delete_blob"} {
-		r, err := w.expect("refused locked", tool, w.changesOf("a.txt", string(etag))[tool])
+	for tool, a := range w.changesOf("a.txt", string(etag)) {
+		r, err := w.expect("refused locked", tool, a)
 		errs = append(errs, err, w.stands("a.txt", "a.txt\n", r), contains(r.Message, "legal hold"))
 	}
 	return errors.Join(errs...)

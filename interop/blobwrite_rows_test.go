@@ -27,6 +27,13 @@ var toolWrites = []behavior{
 	{name: "a lost answer", try: byTools(toolLostAnswer)},
 	{name: "a lost answer, and another's write", try: byTools(toolLostToAnother)},
 	{name: "two agents edit one blob", try: byTools(toolEditsOfTwo)},
+	{name: "append_blob", try: byTools(toolAppends)},
+	{name: "append_blob, a lost answer", try: byTools(toolAppendsLost)},
+	{name: "two agents append to one blob", try: byTools(toolAppendsOfTwo)},
+	{name: "set_metadata", try: byTools(toolSetsMetadata)},
+	{name: "set_tags", try: byTools(toolSetsTags)},
+	{name: "set_tags, overtaken", try: byTools(toolSetsTagsRace),
+		notOnAzurite: "it ignores conditions of Set Blob Tags"},
 	{name: "write_blob undone by a version", try: byTools(toolVersions), options: blobtest.Options{Versioning: true},
 		notOnAzurite: "it keeps no versions"},
 	{name: "delete_blob with soft delete", try: byTools(toolSoftDelete), options: blobtest.Options{SoftDeleteDays: 7},
@@ -134,18 +141,22 @@ func (w *writer) has(name string) error {
 	if err != nil {
 		return err
 	}
-	tags, err := w.blobs.NewBlobClient(name).GetTags(w.ctx, nil)
+	return errors.Join(
+		differs("headers", fmt.Sprint(*h.ContentType, "|", *h.ContentLanguage, "|", *h.ContentDisposition, "|", *h.CacheControl),
+			fmt.Sprint(kept.ContentType, "|", kept.ContentLanguage, "|", kept.ContentDisposition, "|", kept.CacheControl)),
+		differs("metadata", *h.Metadata["Author"], "alice"), w.hasTags(name, kept.Tags))
+}
+
+func (w *writer) hasTags(name string, want map[string]string) error {
+	resp, err := w.blobs.NewBlobClient(name).GetTags(w.ctx, nil)
 	if err != nil {
 		return err
 	}
 	got := map[string]string{}
-	for _, tag := range tags.BlobTagSet {
+	for _, tag := range resp.BlobTagSet {
 		got[*tag.Key] = *tag.Value
 	}
-	return errors.Join(
-		differs("headers", fmt.Sprint(*h.ContentType, "|", *h.ContentLanguage, "|", *h.ContentDisposition, "|", *h.CacheControl),
-			fmt.Sprint(kept.ContentType, "|", kept.ContentLanguage, "|", kept.ContentDisposition, "|", kept.CacheControl)),
-		differs("metadata", *h.Metadata["Author"], "alice"), differs("tags", got, kept.Tags))
+	return differs("tags", got, want)
 }
 
 // toolOtherType overwrites, edits and deletes an append blob: only the last may be.
@@ -264,8 +275,10 @@ func toolLeased(w *writer) error {
 // changesOf are calls that change a blob of a line, by tool.
 func (w *writer) changesOf(name, etag string) map[string]arguments {
 	return map[string]arguments{
-		"write_blob":  {"blob_path": name, "text": "new\n", "if_match": etag},
-		"edit_blob":   {"blob_path": name, "old_text": name, "new_text": "new", "if_match": etag},
-		"delete_blob": {"blob_path": name, "if_match": etag},
+		"write_blob":   {"blob_path": name, "text": "new\n", "if_match": etag},
+		"edit_blob":    {"blob_path": name, "old_text": name, "new_text": "new", "if_match": etag},
+		"delete_blob":  {"blob_path": name, "if_match": etag},
+		"set_metadata": {"blob_path": name, "set": arguments{"author": "alice"}, "if_match": etag},
+		"set_tags":     {"blob_path": name, "old_tags": arguments{}, "tags": arguments{"project": "x"}, "if_match": etag},
 	}
 }
