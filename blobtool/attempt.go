@@ -12,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
@@ -141,6 +142,8 @@ func fateOf(err error) fate {
 	case isOfAnother(response), status < http.StatusBadRequest:
 		return fate{pending: true}
 	case status == http.StatusNotFound, status == http.StatusConflict, status == http.StatusPreconditionFailed:
+		return fate{settled: true, conflict: true}
+	case response.ErrorCode == string(bloberror.InvalidBlockList): // a commit, or another's write, has dropped the blocks
 		return fate{settled: true, conflict: true}
 	}
 	return fate{settled: true}

@@ -39,7 +39,7 @@ func (s *Set) registerEditBlob(srv *mcp.Server) {
 	addWriteTool(s, srv, &mcp.Tool{
 		Name:  "edit_blob",
 		Title: "Edit a blob",
-		Description: fmt.Sprintf("Replaces text in a text blob of up to %d bytes in %s, with the permissions of the signed-in user. ", s.writing.maxBytes, s.where()) +
+		Description: fmt.Sprintf("Replaces text in a text blob of up to %d bytes in %s, with the permissions of the signed-in user. ", s.writing.inline(), s.where()) +
 			"Keeps the encoding, line ends, headers, metadata and tags, and returns a diff. Never overwrites what changed in between. " + saysOutcome,
 		InputSchema: input,
 		Annotations: writes("Edit a blob", false),
@@ -90,7 +90,7 @@ const editMemory = 6
 
 // run reads the blob, edits the text and writes it if the blob has not changed.
 func (e *editCall) run(ctx context.Context, out *writeOutput) error {
-	most := e.set.writing.maxBytes
+	most := e.set.writing.inline()
 	worker := e.set.worker(ctx, userID(e.req))
 	release, err := worker.Reserve(editMemory * most)
 	if err != nil {

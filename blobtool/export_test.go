@@ -60,6 +60,20 @@ func (s *Set) WriteBlob(ctx context.Context, req *mcp.CallToolRequest, blob, tex
 	return out.ETag, err
 }
 
+// WriteBytes is WriteBlob for content in base64.
+func (s *Set) WriteBytes(ctx context.Context, req *mcp.CallToolRequest, blob, packed string) error {
+	_, err := s.writeBlob(ctx, req, writeInput{BlobPath: blob, Base64: &packed})
+	return err
+}
+
+// A WriteOutput is the result of a tool that writes.
+type WriteOutput = writeOutput
+
+// UploadBlob is the tool write_blob for a piece, with nothing around it.
+func (s *Set) UploadBlob(ctx context.Context, req *mcp.CallToolRequest, blob, text, upload string, offset int64, more bool) (WriteOutput, error) {
+	return s.writeBlob(ctx, req, writeInput{BlobPath: blob, Text: &text, Upload: upload, Offset: &offset, More: more})
+}
+
 // EditBlob is the tool edit_blob with nothing around it.
 func (s *Set) EditBlob(ctx context.Context, req *mcp.CallToolRequest, blob, from, to string) error {
 	_, err := s.editBlob(ctx, req, editInput{BlobPath: blob, OldText: from, NewText: to, Count: 1})
@@ -156,4 +170,17 @@ func BlobURL(name, versionID string) (string, error) {
 		return "", err
 	}
 	return client.URL(), nil
+}
+
+// SetCopyLimits sets what one request copies, and the size of blocks beyond.
+func (s *Set) SetCopyLimits(one, block int64) { s.writing.onePut, s.writing.copiedBlock = one, block }
+
+// ParseDeletionIDs is the parser of listings for what azblob leaves out.
+var ParseDeletionIDs = parseDeletionIDs
+
+// CopyWithin is the tool copy_blob with nothing around it, for a user.
+func (s *Set) CopyWithin(ctx context.Context, user, from, to string) error {
+	req := &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: user}}}
+	_, err := s.copyBlob(ctx, req, copyInput{SourcePath: from, BlobPath: to})
+	return err
 }

@@ -24,7 +24,7 @@ type writeOutput struct {
 	Outcome   string       `json:"outcome" jsonschema:"done: this call did it. refused: this call changed nothing. unknown: the answer was lost and what is there now does not tell whether this call did it."`
 	Reason    string       `json:"reason,omitempty" jsonschema:"Why it was not done, in one word, such as exists, changed, not_found, locked, permission, not_confirmed or throttled."`
 	Message   string       `json:"message" jsonschema:"What happened, and what to do next."`
-	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited, appended, metadata_set, tags_set or deleted."`
+	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited, appended, metadata_set, tags_set, deleted or undeleted."`
 	Container string       `json:"container" jsonschema:"Name of the container."`
 	BlobPath  string       `json:"blob_path" jsonschema:"Name of the blob within the container."`
 	URI       string       `json:"uri,omitempty" jsonschema:"URI of the blob as a resource of this server."`
@@ -36,14 +36,9 @@ type writeOutput struct {
 	Diff      string       `json:"diff,omitempty" jsonschema:"The lines that an edit changed: - before, + after. Long diffs are cut."`
 	Lease     *leaseOutput `json:"lease,omitempty" jsonschema:"The lease on the blob, if that is why it was refused."`
 	Immutable *immutable   `json:"immutable,omitempty" jsonschema:"The immutability policy or legal hold on the blob, if that is known."`
+	Upload    string       `json:"upload,omitempty" jsonschema:"After a piece that is staged: pass it to the next call, which brings the next piece."`
+	Offset    *int64       `json:"next_offset,omitempty" jsonschema:"With upload: how many bytes are staged. Pass it to the next call as offset."`
 	Notes     []string     `json:"notes,omitempty" jsonschema:"What else to know about the result."`
-}
-
-// undo says whether a write can be undone.
-type undo struct {
-	Possible  bool   `json:"possible" jsonschema:"Whether this write can be undone, as far as Azure's answers show."`
-	How       string `json:"how" jsonschema:"How, or why not."`
-	VersionID string `json:"version_id,omitempty" jsonschema:"Version that has the content from before."`
 }
 
 // leaseOutput describes a lease. Azure does not say whose it is.
@@ -95,7 +90,9 @@ func (out *writeOutput) did(action string, w written, size int64) {
 // every error becomes an outcome, so that each result says whether anything was changed. Results
 // that are not done are errors for clients, and middleware gets the error from GetError.
 func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(context.Context, *mcp.CallToolRequest, In) (writeOutput, error)) {
-	t.OutputSchema = writeSchema()
+	if t.OutputSchema == nil {
+		t.OutputSchema = writeSchema()
+	}
 	input, given := t.InputSchema.(*jsonschema.Schema)
 	if !given {
 		input = schemaFor[In]()
@@ -110,6 +107,7 @@ func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 		case question != nil:
 			return question, nil, nil
 		case err == nil:
+			s.nameUndelete(out.Undo, out.BlobPath, value(out.Exists))
 			return nil, out, nil
 		}
 		failed := s.failed(ctx, t.Name, err)
@@ -143,8 +141,16 @@ func (out *writeOutput) fail(err error, text string) {
 	}
 }
 
-// writeSchema is the schema of writeOutput.
+// writeSchema is the schema of writeOutput, without what only uploads have.
 func writeSchema() *jsonschema.Schema {
+	schema := uploadSchema()
+	dropProperty(schema, "upload")
+	dropProperty(schema, "next_offset")
+	return schema
+}
+
+// uploadSchema is the whole schema of writeOutput.
+func uploadSchema() *jsonschema.Schema {
 	schema := schemaFor[writeOutput]()
 	choices(schema.Properties["outcome"], writeDone, writeRefused, writeUnknown)
 	return schema

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
@@ -34,6 +35,8 @@ type writeOutput struct {
 		State    string `json:"state"`
 		Duration string `json:"duration"`
 	} `json:"lease"`
+	Upload    string `json:"upload"`
+	Offset    *int64 `json:"next_offset"`
 	Immutable *struct {
 		Kind  string `json:"kind"`
 		Until string `json:"until"`
@@ -53,6 +56,11 @@ func newWriteWorld(t testing.TB, kind func(*blobtest.Options), change func(*blob
 	})
 	w.storage.GrantContributor(w.alice.ObjectID, "docs", "")
 	return w
+}
+
+// request is a call of that user, without a client.
+func (w *world) request(who string) *mcp.CallToolRequest {
+	return &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: w.userID(who)}}}
 }
 
 func yes(context.Context, blobtool.Question) (bool, error) { return true, nil }
