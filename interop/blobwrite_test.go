@@ -58,7 +58,7 @@ func (p *place) writer() (*writer, error) {
 	w := &writer{place: p, cutter: newCutter(u, p.http.Transport)}
 	set, err := blobtool.NewAccount(w.cutter.URL+account, func(context.Context) (azcore.TokenCredential, error) { return p.user, nil },
 		&blobtool.Options{HTTPClient: w.cutter.Client(), Write: &blobtool.WriteOptions{
-			Allow: []string{p.container}, UserPerMinute: -1, TotalPerMinute: -1,
+			Allow: []string{p.container}, MaxBytes: 8 << 20, UserPerMinute: -1, TotalPerMinute: -1,
 			Confirm: func(context.Context, blobtool.Question) (bool, error) { return true, nil },
 		}})
 	if err == nil {
@@ -87,6 +87,8 @@ type writeResult struct {
 	Size    *int64   `json:"size"`
 	Diff    string   `json:"diff"`
 	Notes   []string `json:"notes"`
+	Upload  string   `json:"upload"`
+	Offset  *int64   `json:"next_offset"`
 	Undo    *struct {
 		Possible  bool   `json:"possible"`
 		VersionID string `json:"version_id"`
