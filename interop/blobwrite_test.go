@@ -47,7 +47,20 @@ func byTools(do func(*writer) error) func(*place) error {
 	}
 }
 
-// writer connects a client to tools that may write in the place's container.
+// byToolsDirectly is byTools without a proxy, whose URL the service would not know as its own: it
+// reads the source of a copy there.
+func byToolsDirectly(do func(*writer) error) func(*place) error {
+	return func(p *place) error {
+		w, err := p.writerAt(p.url, p.http)
+		if err != nil {
+			return err
+		}
+		defer w.close()
+		return do(w)
+	}
+}
+
+// writer connects a client to tools that may write in the place's container, through a proxy.
 func (p *place) writer() (*writer, error) {
 	u, err := url.Parse(p.url)
 	if err != nil {
@@ -55,25 +68,36 @@ func (p *place) writer() (*writer, error) {
 	}
 	account := u.Path
 	u.Path = ""
-	w := &writer{place: p, cutter: newCutter(u, p.http.Transport)}
-	set, err := blobtool.NewAccount(w.cutter.URL+account, func(context.Context) (azcore.TokenCredential, error) { return p.user, nil },
-		&blobtool.Options{HTTPClient: w.cutter.Client(), Write: &blobtool.WriteOptions{
+	c := newCutter(u, p.http.Transport)
+	w, err := p.writerAt(c.URL+account, c.Client())
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	w.cutter = c
+	return w, nil
+}
+
+// writerAt is writer for the account at that URL, without a proxy.
+func (p *place) writerAt(accountURL string, client *http.Client) (*writer, error) {
+	set, err := blobtool.NewAccount(accountURL, func(context.Context) (azcore.TokenCredential, error) { return p.user, nil },
+		&blobtool.Options{HTTPClient: client, Write: &blobtool.WriteOptions{
 			Allow: []string{p.container}, MaxBytes: 8 << 20, UserPerMinute: -1, TotalPerMinute: -1,
 			Confirm: func(context.Context, blobtool.Question) (bool, error) { return true, nil },
 		}})
-	if err == nil {
-		w.client, w.disconnect, err = connectTools(p.ctx, set)
-	}
 	if err != nil {
-		w.cutter.Close()
 		return nil, err
 	}
-	return w, nil
+	w := &writer{place: p}
+	w.client, w.disconnect, err = connectTools(p.ctx, set)
+	return w, err
 }
 
 func (w *writer) close() {
 	w.disconnect()
-	w.cutter.Close()
+	if w.cutter != nil {
+		w.cutter.Close()
+	}
 }
 
 // A writeResult is what a tool that writes returns.
