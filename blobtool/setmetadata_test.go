@@ -108,8 +108,6 @@ func TestWriteSetMetadataRefusals(t *testing.T) {
 	}
 }
 
-func no(context.Context, blobtool.Question) (bool, error) { return false, nil }
-
 // After a lost answer, the marker in the metadata tells.
 func TestWriteSetMetadataFaults(t *testing.T) {
 	t.Parallel()
