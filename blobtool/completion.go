@@ -15,11 +15,15 @@ import (
 const mostCompletions = 100
 
 // Configure lets clients complete the variables in the resource template: the containers and paths
-// that the caller may see. It passes all other completions to the existing handler. Call it before
-// creating the server. Without it there are no completions; everything else works.
+// that the caller may see, and subscribe to blobs if [Options.Subscriptions] says so. It passes
+// everything else to the existing handlers. Call it before creating the server. Without it there are
+// no completions and subscriptions; everything else works.
 func (s *Set) Configure(o *mcp.ServerOptions) {
 	if !s.offers("read_blob") {
 		return
+	}
+	if s.subscriptions != nil {
+		s.subscriptions.configure(o)
 	}
 	next := o.CompletionHandler
 	o.CompletionHandler = func(ctx context.Context, req *mcp.CompleteRequest) (*mcp.CompleteResult, error) {

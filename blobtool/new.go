@@ -106,6 +106,10 @@ type Options struct {
 	// Write turns on the tools that write. Defaults to nil: the set only reads.
 	Write *WriteOptions
 
+	// Subscriptions lets callers subscribe to blobs (subscriptions/listen, and resources/subscribe
+	// in a session), if the server is made with [Set.Configure]. Defaults to nil: nobody can.
+	Subscriptions *SubscriptionOptions
+
 	// Tools are the names of the tools to offer. An unknown name is an error. Resources
 	// are offered together with read_blob. Defaults to all tools.
 	Tools []string
@@ -168,9 +172,17 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 	errs = append(errs, faults...)
 	if o.Write != nil {
 		s.writing, faults = newWriting(container, *o.Write, o.Now)
+		s.writing.asker.states.place = s.serviceURL + "/" + container
 		errs = append(errs, faults...)
 	}
 	s.offered, faults = s.choose(o.Tools)
+	if o.Subscriptions != nil {
+		var more []error
+		s.subscriptions, more = newSubscriptions(s, *o.Subscriptions, o.Now)
+		if faults = append(faults, more...); len(s.offered) > 0 && !s.offers("read_blob") {
+			faults = append(faults, configurationError("Options.Subscriptions", errors.New("is for resources, which are offered together with read_blob; add that to Options.Tools")))
+		}
+	}
 	if errs = append(errs, faults...); len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -225,7 +237,9 @@ func (s *Set) tools() []tool {
 		{"read_blob", (*Set).registerReadBlob},
 	}
 	if s.writing != nil {
-		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob})
+		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob},
+			tool{"copy_blob", (*Set).registerCopyBlob}, tool{undeleteName, (*Set).registerUndeleteBlob})
+		all = append(all, tool{"append_blob", (*Set).registerAppendBlob}, tool{"set_metadata", (*Set).registerSetMetadata}, tool{"set_tags", (*Set).registerSetTags})
 	}
 	if s.container == "" {
 		return append([]tool{{"list_containers", (*Set).registerListContainers}}, all...)
@@ -271,6 +285,9 @@ func (s *Set) Register(srv *mcp.Server) {
 	srv.AddReceivingMiddleware(arguments.WithoutNulls(s.offers)) // on any server
 	if s.offers("read_blob") {
 		s.registerResources(srv)
+		if s.subscriptions != nil {
+			s.subscriptions.register(srv)
+		}
 		srv.AddReceivingMiddleware(s.resourceLister)
 	}
 }

@@ -18,7 +18,8 @@ import (
 
 // CredentialFunc returns the credential for the user of the call whose context it is
 // given. It is called once for each call, and the credential is used only for that call,
-// so that no token can serve another user. If an error in the chain of its error has a
+// so that no token can serve another user; that of a subscription serves its user until the
+// subscription ends or the session has a newer token. If an error in the chain of its error has a
 // method UserText() string, the caller sees that text.
 type CredentialFunc = func(context.Context) (azcore.TokenCredential, error)
 
@@ -39,6 +40,8 @@ type Set struct {
 	allow      allowList
 	writing    *writing // nil: the set only reads
 	offered    []tool
+
+	subscriptions *subscriptions // nil: there are none
 }
 
 // tool is one of the tools of a set.

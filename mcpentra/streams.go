@@ -15,6 +15,7 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
+	"github.com/mcpentra/mcp-entra-go/internal/toolset"
 )
 
 // streams ends the long-lived streams of server messages when the token that opened them becomes
@@ -275,11 +276,13 @@ func endsAlways(handler func(context.Context, *mcp.UnsubscribeRequest) error, lo
 }
 
 // onlyToAdmitted is sending middleware: resource updates go only to callers who may use the
-// resource now, judged by the latest token of their session or stream.
+// resource now, judged by the latest token of their session or stream. What a tool set saw with one
+// user's rights goes to that user's sessions only.
 func (s *subscriptionCheck) onlyToAdmitted(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		if p, ok := req.GetParams().(*mcp.ResourceUpdatedNotificationParams); ok {
-			if server, _ := req.GetSession().(*mcp.ServerSession); !s.admits(server, p.URI) {
+			server, _ := req.GetSession().(*mcp.ServerSession)
+			if to, addressed := toolset.AddressOf(p); addressed && !to.Reaches(server) || !s.admits(server, p.URI) {
 				return nil, nil
 			}
 		}

@@ -75,8 +75,8 @@ type stream struct {
 	events chan string // the data of each; closed at the end
 }
 
-// open opens a stream and returns what comes on it.
-func (w *world) open(t testing.TB, method, body string, header map[string]string) (int, *stream) {
+// openOver opens a stream and returns what comes on it.
+func (w *world) openOver(t testing.TB, transport *http.Transport, method, body string, header map[string]string) (int, *stream) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	req, err := http.NewRequestWithContext(ctx, method, w.url, strings.NewReader(body))
@@ -86,7 +86,6 @@ func (w *world) open(t testing.TB, method, body string, header map[string]string
 	for name, value := range header {
 		req.Header.Set(name, value)
 	}
-	transport := &http.Transport{}
 	resp, err := transport.RoundTrip(req)
 	must(t, err)
 	s := &stream{make(chan string, 64)}

@@ -14,6 +14,12 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
+// open is openOver, over a connection of its own.
+func (w *world) open(t testing.TB, method, body string, header map[string]string) (int, *stream) {
+	t.Helper()
+	return w.openOver(t, &http.Transport{}, method, body, header)
+}
+
 // What happens between two checks is not told either.
 func TestExpiredStreamIsToldNothing(t *testing.T) {
 	t.Parallel()

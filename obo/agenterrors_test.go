@@ -1,6 +1,7 @@
 package obo_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -76,6 +77,9 @@ func TestAgentErrors(t *testing.T) {
 			e := wantKind(t, err, test.want)
 			if e.ConsentURL != "" || e.AdminConsentURL != "" {
 				t.Errorf("URLs for consent: got %q and %q, want none", e.ConsentURL, e.AdminConsentURL)
+			}
+			if want := errors.Is(test.want, obo.ErrUnavailable); e.Temporary() != want {
+				t.Errorf("Temporary() = %t, want %t", e.Temporary(), want)
 			}
 			if want := test.name == "a second factor"; (e.Claims != "") != want {
 				t.Errorf("Claims = %q, want any: %t", e.Claims, want)

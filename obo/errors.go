@@ -157,6 +157,10 @@ const consentRequired = "consent_required"
 // NonRetriable keeps azcore's retry policy from retrying: this package already has.
 func (e *Error) NonRetriable() {}
 
+// Temporary reports whether Entra or the way to it is to blame, so that the same request may
+// succeed later although nobody does anything.
+func (e *Error) Temporary() bool { return e.outage() }
+
 // LogValue returns the error's fields and its cause.
 func (e *Error) LogValue() slog.Value { return slog.GroupValue(e.attrs()...) }
 

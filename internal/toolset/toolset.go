@@ -5,7 +5,9 @@ package toolset
 
 import (
 	"context"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"weak"
 
@@ -81,4 +83,38 @@ func Resources(ctx context.Context) *ResourcePolicy {
 		return caller.Resources()
 	}
 	return nil
+}
+
+// addressKey is where the _meta of an update has its [Addressees]. No client sees it.
+const addressKey = "github.com/mcpentra/mcp-entra-go/addressees"
+
+// Addressees are the sessions that a resource update is for. The SDK sends an update to all sessions
+// that subscribe to its URI, whoever their users are.
+type Addressees struct{ sessions []*mcp.ServerSession }
+
+// Address returns the _meta of an update for these sessions alone. Sending middleware of the sender
+// must keep it from all others, and remove it.
+func Address(sessions []*mcp.ServerSession) mcp.Meta {
+	return mcp.Meta{addressKey: &Addressees{sessions}}
+}
+
+// AddressOf returns whom an update is for. ok is false if it is for all who subscribe.
+func AddressOf(p *mcp.ResourceUpdatedNotificationParams) (a *Addressees, ok bool) {
+	a, ok = p.Meta[addressKey].(*Addressees)
+	return a, ok
+}
+
+// Reaches reports whether the update is for the session.
+func (a *Addressees) Reaches(session *mcp.ServerSession) bool {
+	return slices.Contains(a.sessions, session)
+}
+
+// Unaddressed returns the update as its client gets it.
+func (*Addressees) Unaddressed(p *mcp.ResourceUpdatedNotificationParams) *mcp.ResourceUpdatedNotificationParams {
+	plain := *p
+	plain.Meta = maps.Clone(p.Meta)
+	if delete(plain.Meta, addressKey); len(plain.Meta) == 0 {
+		plain.Meta = nil
+	}
+	return &plain
 }

@@ -66,3 +66,32 @@ func TestCaller(t *testing.T) {
 		t.Errorf("Resources = %v, want the caller's", got)
 	}
 }
+
+// An update for some sessions says so until it is sent, and one for all is left alone.
+func TestAddress(t *testing.T) {
+	t.Parallel()
+	one, other := &mcp.ServerSession{}, &mcp.ServerSession{}
+	params := &mcp.ResourceUpdatedNotificationParams{URI: "note://a", Meta: toolset.Address([]*mcp.ServerSession{one})}
+	params.Meta["subscription"] = 1 // as the SDK adds it
+	to, ok := toolset.AddressOf(params)
+	if !ok || !to.Reaches(one) || to.Reaches(other) || to.Reaches(nil) {
+		t.Errorf("AddressOf: got %v, %v, want the one session", to, ok)
+	}
+	plain := to.Unaddressed(params)
+	if _, ok := toolset.AddressOf(plain); ok || plain.URI != params.URI || len(plain.Meta) != 1 || plain.Meta["subscription"] != 1 {
+		t.Errorf("Unaddressed: got %+v, want the rest", plain)
+	}
+	if _, ok := toolset.AddressOf(params); !ok {
+		t.Error("Unaddressed changed what the other sessions get")
+	}
+	if _, ok := toolset.AddressOf(&mcp.ResourceUpdatedNotificationParams{}); ok {
+		t.Error("an update for all is taken for one that is not")
+	}
+	forged := &mcp.ResourceUpdatedNotificationParams{Meta: mcp.Meta{}}
+	for name := range toolset.Address(nil) {
+		forged.Meta[name] = []any{"all"}
+	}
+	if _, ok := toolset.AddressOf(forged); ok {
+		t.Error("what came as JSON is taken for an address")
+	}
+}
