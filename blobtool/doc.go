@@ -118,6 +118,11 @@
 // the user may not read the tags, the call is refused unless it says drop_tags. Each upload
 // carries a CRC64 that Azure checks.
 //
+// Content of more than 1 MiB comes in pieces, if MaxBytes allows it: each call of write_blob but
+// the last says more, and returns an upload, sealed to the user, the blob and its ETag, for the
+// next one. The last call commits them, under the condition of the first. Until then nothing has
+// changed, and a call whose answer was lost can be repeated as it is.
+//
 // [WriteOptions] bounds containers, names, content types, sizes and rates, and its Confirm
 // decides on calls that destroy something. A call needs a user (TokenInfo.UserID).
 //
