@@ -100,7 +100,7 @@ var form = json.RawMessage(`{"type":"object","properties":{"confirm":{"type":"bo
 func (q *Question) elicitation() *mcp.ElicitParams {
 	return &mcp.ElicitParams{
 		Mode: "form", RequestedSchema: form,
-		Message: fmt.Sprintf("The tool %s asks for your confirmation.\n\n%s\n\nNothing is changed unless you tick the box and accept.", q.Tool, q.Text),
+		Message: fmt.Sprintf("The tool %s asks for your confirmation.\n\n%s\n\nNothing is changed unless you tick the box and accept.", q.Tool, strings.TrimRight(q.Text, "\n")),
 	}
 }
 
