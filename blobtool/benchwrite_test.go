@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
 
@@ -133,12 +134,13 @@ func BenchmarkWriteMemory(b *testing.B) {
 		x.must(b, err)
 	})
 	run("base64", func(b *testing.B) {
-		x.must(b, x.set.WriteBytes(x.ctx, x.user, x.name(), packed))
+		_, err := x.set.Write(x.ctx, x.user, blobtool.WriteInput{BlobPath: x.name(), Base64: &packed})
+		x.must(b, err)
 	})
-	piece, err := x.set.UploadBlob(x.ctx, x.user, "pieces.txt", "x", "", 0, true)
+	piece, err := x.set.Write(x.ctx, x.user, blobtool.WriteInput{BlobPath: "pieces.txt", Text: new("x"), More: true})
 	x.must(b, err)
 	run("piece", func(b *testing.B) {
-		_, err := x.set.UploadBlob(x.ctx, x.user, "pieces.txt", text, piece.Upload, *piece.Offset, true)
+		_, err := x.set.Write(x.ctx, x.user, blobtool.WriteInput{BlobPath: "pieces.txt", Text: &text, Upload: piece.Upload, Offset: piece.Offset, More: true})
 		x.must(b, err)
 	})
 }

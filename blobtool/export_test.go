@@ -60,18 +60,15 @@ func (s *Set) WriteBlob(ctx context.Context, req *mcp.CallToolRequest, blob, tex
 	return out.ETag, err
 }
 
-// WriteBytes is WriteBlob for content in base64.
-func (s *Set) WriteBytes(ctx context.Context, req *mcp.CallToolRequest, blob, packed string) error {
-	_, err := s.writeBlob(ctx, req, writeInput{BlobPath: blob, Base64: &packed})
-	return err
-}
+// What write_blob takes and returns.
+type (
+	WriteInput  = writeInput
+	WriteOutput = writeOutput
+)
 
-// A WriteOutput is the result of a tool that writes.
-type WriteOutput = writeOutput
-
-// UploadBlob is the tool write_blob for a piece, with nothing around it.
-func (s *Set) UploadBlob(ctx context.Context, req *mcp.CallToolRequest, blob, text, upload string, offset int64, more bool) (WriteOutput, error) {
-	return s.writeBlob(ctx, req, writeInput{BlobPath: blob, Text: &text, Upload: upload, Offset: &offset, More: more})
+// Write is the tool write_blob with all of its arguments, and nothing around it.
+func (s *Set) Write(ctx context.Context, req *mcp.CallToolRequest, in WriteInput) (WriteOutput, error) {
+	return s.writeBlob(ctx, req, in)
 }
 
 // EditBlob is the tool edit_blob with nothing around it.

@@ -16,13 +16,13 @@ const (
 	maxUploadBytes = 1 << 30
 	maxPieces      = 10_000 // Azure allows 50,000 blocks
 	uploadLifetime = 24 * time.Hour
-	maxUploads     = 4         // of a user, at a time
-	uploadIdle     = time.Hour // without a piece, an upload is not counted
+	maxUploads     = 4               // of a user, at a time
+	uploadIdle     = 5 * time.Minute // without a piece, an upload is not counted
 )
 
 // uploads is what a set knows of uploads in pieces. The rest is in the handles that clients send
 // back, so that any replica with the same keys can go on. Only the number of a user's uploads is
-// counted in memory: by each replica on its own.
+// counted in memory: each replica counts those of which it has seen a piece lately.
 type uploads struct {
 	sealer *seal.Sealer
 	now    func() time.Time
@@ -74,7 +74,7 @@ func (u *uploads) admit(o upload.Owner) error {
 	own := u.users[o.User]
 	maps.DeleteFunc(own, idle)
 	if _, known := own[blobOf(o)]; !known && len(own) >= maxUploads {
-		return failuref(ErrThrottled, "You have %d uploads under way, the most that this server allows a user. Nothing was changed. Finish one of them; one without a piece for an hour no longer counts.", maxUploads)
+		return failuref(ErrThrottled, "You have %d uploads under way, the most that this server allows a user. Nothing was changed. Finish one of them; one without a piece for %d minutes no longer counts.", maxUploads, int(uploadIdle.Minutes()))
 	}
 	if own == nil {
 		if len(u.users) >= maxRatedUsers {

@@ -135,14 +135,14 @@ func TestUploadAbandoned(t *testing.T) {
 	request := w.request("alice")
 	for n, op := range []blobtest.Operation{blobtest.OpGetBlobProperties, blobtest.OpPutBlock, blobtest.OpGetBlockList, blobtest.OpPutBlockList} {
 		blob := fmt.Sprintf("%d.txt", n)
-		first, err := w.set.UploadBlob(t.Context(), request, blob, "a", "", 0, true)
+		first, err := w.set.Write(t.Context(), request, blobtool.WriteInput{BlobPath: blob, Text: new("a"), More: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		w.storage.Fail(blobtest.Fault{Operation: op, Drop: true})
 		onNth(w, op, 1, cancel)
-		_, err = w.set.UploadBlob(ctx, request, blob, "b", first.Upload, *first.Offset, false)
+		_, err = w.set.Write(ctx, request, blobtool.WriteInput{BlobPath: blob, Text: new("b"), Upload: first.Upload, Offset: first.Offset})
 		if !errors.Is(err, blobtool.ErrUnavailable) && !errors.Is(err, blobtool.ErrUncertain) {
 			t.Errorf("%s: got %v, want unavailable or uncertain", blob, err)
 		}

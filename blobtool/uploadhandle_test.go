@@ -12,6 +12,17 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
 
+// With pieces, write_blob has more arguments and results.
+func TestUploadSchema(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, inPieces)
+	for _, tool := range listTools(t, w.connect(t, "alice")).Tools {
+		if tool.Name == "write_blob" {
+			wantGolden(t, "write_blob_pieces", tool)
+		}
+	}
+}
+
 // Refusals that need no request to Azure.
 func TestUploadArguments(t *testing.T) {
 	t.Parallel()
@@ -62,7 +73,7 @@ func TestUploadArguments(t *testing.T) {
 		t.Errorf("more than MaxBytes in all: got %+v", first)
 	}
 	plain := newWriteWorld(t, nil, nil)
-	if out, err := plain.set.UploadBlob(t.Context(), plain.request("alice"), "a.txt", "x", "", 0, true); err == nil || !strings.Contains(out.Message+err.Error(), "no content in pieces") {
+	if out, err := plain.set.Write(t.Context(), plain.request("alice"), blobtool.WriteInput{BlobPath: "a.txt", Text: new("x"), More: true}); err == nil || !strings.Contains(out.Message+err.Error(), "no content in pieces") {
 		t.Errorf("without pieces: got %+v, %v", out, err)
 	}
 }
@@ -93,7 +104,7 @@ func TestUploadHandles(t *testing.T) {
 	one, same, rotated, other, random := replica(1), replica(1), replica(2, 1), replica(3), replica()
 	ctx, alice, bob := context.Background(), w.request("alice"), w.request("bob")
 	begin := func(set *blobtool.Set, blob string) string {
-		out, err := set.UploadBlob(ctx, alice, blob, "one ", "", 0, true)
+		out, err := set.Write(ctx, alice, blobtool.WriteInput{BlobPath: blob, Text: new("one "), More: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,12 +125,13 @@ func TestUploadHandles(t *testing.T) {
 		"almost too late":                 {one, one, "alice", 24*time.Hour - 2*time.Second, ""},
 		"too late":                        {one, one, "alice", 24 * time.Hour, "expired"},
 	} {
+		clock.pass(5 * time.Minute) // uploads before don't count
 		handle, user := begin(c.from, name), alice
 		if c.user == "bob" {
 			user = bob
 		}
 		clock.pass(c.later)
-		_, err := c.to.UploadBlob(ctx, user, name, "two", handle, 4, false)
+		_, err := c.to.Write(ctx, user, blobtool.WriteInput{BlobPath: name, Text: new("two"), Upload: handle, Offset: new(int64(4))})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
@@ -158,7 +170,7 @@ func TestUploadsOfAUser(t *testing.T) {
 		t.Errorf("a conflict: got %+v, want exists", out)
 	}
 	w.staged(t, alice, blob(6)) // one can't end any more
-	clock.pass(time.Hour)
+	clock.pass(5 * time.Minute)
 	for i := range 4 {
 		w.staged(t, alice, blob(10+i)) // idle ones don't count
 	}

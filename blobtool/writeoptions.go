@@ -45,9 +45,9 @@ type WriteOptions struct {
 	// named in full. Defaults to all others.
 	ContentTypes []string
 
-	// MaxBytes is the size of the largest blob that write_blob makes. A call brings at most 1 MiB of
-	// content; if this is more, up to 1 GiB, larger content can be uploaded in pieces. Edits are
-	// limited to 1 MiB in any case. Defaults to 1 MiB.
+	// MaxBytes is the size of the largest blob that write_blob makes, or that append_blob lets
+	// grow. A call brings at most 1 MiB of content; if this is more, up to 1 GiB, larger content
+	// can be uploaded in pieces. Edits are limited to 1 MiB in any case. Defaults to 1 MiB.
 	MaxBytes int64
 
 	// MaxCopyBytes is the size of the largest blob that copy_blob and undelete_blob copy. Content
@@ -59,10 +59,11 @@ type WriteOptions struct {
 	// -1 turns a bound off. They default to 60 and 1,200.
 	UserPerMinute, TotalPerMinute int
 
-	// Confirm decides on calls that destroy something: overwriting, editing and deleting. It is
-	// called after all checks, with what is about to happen, and its false or error is a no. A
-	// client's word is not enough of a bound: it may answer for its user. If nil, edits are allowed
-	// (a call must quote what it replaces), and overwriting and deleting are refused.
+	// Confirm decides on calls that destroy something: overwriting, editing and deleting, and
+	// replacing or removing metadata or tags. It is called after all checks, with what is about to
+	// happen, and its false or error is a no. A client's word is not enough of a bound: it may
+	// answer for its user. If nil, calls that must quote what they replace are allowed (edits,
+	// metadata and tags), and overwriting and deleting are refused.
 	Confirm ConfirmFunc
 
 	// StateKeys, 32 random bytes each, seal what a client sends back, such as the handle of an

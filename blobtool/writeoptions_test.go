@@ -36,26 +36,32 @@ func TestWriteToolSchemas(t *testing.T) {
 		if a := tool.Annotations; tool.Title == "" || a.DestructiveHint == nil || *a.DestructiveHint != destroys || a.IdempotentHint != again || a.OpenWorldHint == nil || !*a.OpenWorldHint {
 			t.Errorf("%s: annotations %+v, want destructive %t, open world and idempotent %t", name, a, destroys, again)
 		}
-		got, err := json.MarshalIndent(tool, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, '\n')
-		golden := filepath.Join("testdata", "write", name+".json")
-		if *update {
-			if err := errors.Join(os.MkdirAll(filepath.Dir(golden), 0o750), os.WriteFile(golden, got, 0o600)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want, err := os.ReadFile(golden); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is now (go test -update accepts it): %s\n%v", golden, got, err)
-		}
-		if strings.Contains(string(got), `"null"`) {
-			t.Errorf("%s: some clients refuse a list of types", golden)
-		}
+		wantGolden(t, name, tool)
 	}
 	if len(tools) > 0 {
 		t.Errorf("more tools write: %v", tools)
+	}
+}
+
+// wantGolden compares a tool with its golden file.
+func wantGolden(t *testing.T, name string, tool *mcp.Tool) {
+	t.Helper()
+	got, err := json.MarshalIndent(tool, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	golden := filepath.Join("testdata", "write", name+".json")
+	if *update {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(golden), 0o750), os.WriteFile(golden, got, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(golden); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is now (go test -update accepts it): %s\n%v", golden, got, err)
+	}
+	if strings.Contains(string(got), `"null"`) {
+		t.Errorf("%s: some clients refuse a list of types", golden)
 	}
 }
 
