@@ -41,13 +41,11 @@ func (s *Set) registerAppendBlob(srv *mcp.Server) {
 	addWriteTool(s, srv, &mcp.Tool{
 		Name:  "append_blob",
 		Title: "Append to a blob",
-		Description: fmt.Sprintf("Appends up to %d bytes to an append blob, such as a log, in %s, with the permissions of the signed-in user. ", s.mostAppended(), s.where()) +
+		Description: fmt.Sprintf("Appends up to %d bytes to an append blob, such as a log, in %s, with the permissions of the signed-in user. ", s.writing.inline(), s.where()) +
 			"With create, makes the blob first. Other types of blobs are refused: use edit_blob or write_blob for them. One call never appends twice. " + saysOutcome,
 		Annotations: adds("Append to a blob"),
 	}, s.appendBlob)
 }
-
-func (s *Set) mostAppended() int64 { return min(s.writing.maxBytes, maxInline) }
 
 // appendBlob handles a call of append_blob.
 func (s *Set) appendBlob(ctx context.Context, req *mcp.CallToolRequest, in appendInput) (writeOutput, error) {
@@ -94,7 +92,7 @@ type appendCall struct {
 func (a *appendCall) check() (err error) {
 	in := &a.in
 	if in.Text != nil || in.Base64 != nil || !in.Create {
-		if a.data, err = (&writeInput{Text: in.Text, Base64: in.Base64}).content(a.set.mostAppended()); err != nil {
+		if a.data, err = (&writeInput{Text: in.Text, Base64: in.Base64}).content(a.set.writing.inline()); err != nil {
 			return err
 		}
 	}
@@ -141,6 +139,7 @@ func (a *appendCall) create(ctx context.Context, out *writeOutput) error {
 	}
 	if len(a.data) > 0 {
 		empty := standing{exists: true, etag: w.etag, version: w.version, kind: blob.BlobTypeAppendBlob, headers: a.headers}
+		out.show(&empty)
 		if err := a.add(ctx, out, &empty); err != nil {
 			return a.halfDone(err)
 		}

@@ -84,6 +84,9 @@ func TestWriteAppendRefusals(t *testing.T) {
 			logs(w)
 			onNth(w, blobtest.OpAppendBlock, 1, func() { w.storage.Delete("docs", "a.log") })
 		}, args{}, "not_found", "not there"},
+		"etag, appended meanwhile": {func(w *world) {
+			onNth(w, blobtest.OpAppendBlock, 1, func() { w.storage.Append("docs", "a.log", []byte("x")) })
+		}, args{"if_match": "current"}, "changed", "has changed it"},
 		"leased meanwhile": {func(w *world) {
 			logs(w)
 			onNth(w, blobtest.OpAppendBlock, 1, func() {
@@ -93,11 +96,15 @@ func TestWriteAppendRefusals(t *testing.T) {
 	} {
 		w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) { o.MaxBytes = 100 })
 		session := w.connect(t, "alice")
+		a := args{"blob_path": "a.log", "text": "two\n"}
+		maps.Copy(a, c.a)
+		if a["if_match"] == "current" {
+			logs(w)
+			a["if_match"] = statOf(t, session, "a.log").ETag
+		}
 		if c.before != nil {
 			c.before(w)
 		}
-		a := args{"blob_path": "a.log", "text": "two\n"}
-		maps.Copy(a, c.a)
 		if out := w.write(t, session, "append_blob", a); out.Outcome != "refused" || out.Reason != c.reason || !strings.Contains(out.Message, c.says) {
 			t.Errorf("%s: got %s, %q (%s); want refused, %q, with %q", name, out.Outcome, out.Reason, out.Message, c.reason, c.says)
 		}

@@ -93,12 +93,13 @@
 // # Writing
 //
 // With [Options.Write] the set also has write_blob, edit_blob, append_blob, delete_blob,
-// set_metadata and set_tags. Each request carries a condition, so that nothing is overwritten or
-// deleted that the call has not seen: write_blob makes a new blob or takes the ETag of the one
-// to overwrite (if_match), delete_blob and set_metadata take an ETag, and edit_blob uses that of
-// the content it edits. append_blob appends to exactly what it has seen, and looks again if
-// another writer was faster. set_tags takes an ETag, and the tags that were read, which an ETag
-// does not cover.
+// copy_blob, undelete_blob, set_metadata and set_tags. Each request carries a condition, so that
+// nothing is overwritten or deleted that the call has not seen: write_blob and copy_blob make a
+// new blob or take the ETag of the one to overwrite (if_match), delete_blob and set_metadata
+// take an ETag, and edit_blob uses that of the content it edits. append_blob appends to exactly
+// what it has seen, and looks again if another writer was faster. set_tags takes an ETag, and
+// the tags that were read, which an ETag does not cover. undelete_blob has only the condition
+// that the name is free, unless it brings a version back.
 //
 // Every result has one of three outcomes:
 //
@@ -122,6 +123,10 @@
 // the last says more, and returns an upload, sealed to the user, the blob and its ETag, for the
 // next one. The last call commits them, under the condition of the first. Until then nothing has
 // changed, and a call whose answer was lost can be repeated as it is.
+//
+// copy_blob copies within the account. Azure reads the source with the user's token, a new
+// one for each try, which is sent to no other account. undelete_blob brings a soft-deleted
+// blob back to its free name, or copies a previous version back.
 //
 // [WriteOptions] bounds containers, names, content types, sizes and rates, and its Confirm
 // decides on calls that destroy something. A call needs a user (TokenInfo.UserID).

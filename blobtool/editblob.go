@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -143,7 +144,8 @@ func (e *editCall) read(ctx context.Context, client *blob.Client, most int64) (d
 	if e.etag != "" {
 		o.AccessConditions = &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: new(azcore.ETag(e.etag))}}
 	}
-	resp, err := client.DownloadStream(ctx, o)
+	var raw *http.Response
+	resp, err := client.DownloadStream(policy.WithCaptureResponse(ctx, &raw), o)
 	switch {
 	case isEmptyRange(err):
 		if now, err := e.set.look(ctx, e.at, client); err == nil && now.directory {
@@ -164,6 +166,7 @@ func (e *editCall) read(ctx context.Context, client *blob.Client, most int64) (d
 	if old, err = standingOf(propertiesOf(&resp)); err != nil {
 		return nil, old, err
 	}
+	old.hierarchical = inHierarchy(raw)
 	if err := e.editable(&old, most); err != nil {
 		return nil, old, err
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 )
 
@@ -99,6 +101,10 @@ func (e *Error) Error() string {
 	case e.Status != 0:
 		fmt.Fprintf(&b, " (status %d, code %q, x-ms-request-id %q)", e.Status, e.Code, e.RequestID)
 	case e.cause != nil:
+		if response, ok := errors.AsType[*azcore.ResponseError](e.cause); ok { // its text has the body
+			fmt.Fprintf(&b, ": status %d, code %q", response.StatusCode, printable(response.ErrorCode))
+			break
+		}
 		fmt.Fprintf(&b, ": %v", e.cause)
 	}
 	return b.String()

@@ -58,12 +58,14 @@ func ExampleWriteOptions() {
 	etag := showWrite(front.URL, "write_blob", args{"blob_path": "notes/a.txt", "text": "Call Bob.", "content_type": "text/plain"})
 	showWrite(front.URL, "write_blob", args{"blob_path": "notes/a.txt", "text": "Call Carol."})
 	etag = showWrite(front.URL, "edit_blob", args{"blob_path": "notes/a.txt", "old_text": "Bob", "new_text": "Carol", "if_match": etag})
+	showWrite(front.URL, "copy_blob", args{"source_path": "notes/a.txt", "blob_path": "notes/b.txt", "source_etag": etag})
 	showWrite(front.URL, "delete_blob", args{"blob_path": "notes/a.txt", "if_match": etag})
 	showWrite(front.URL, "write_blob", args{"blob_path": "reports/a.txt", "text": "Hello"})
 	// Output:
 	// write_blob: done
 	// write_blob: refused, exists
 	// edit_blob: done
+	// copy_blob: done
 	// delete_blob: refused, not_confirmed
 	// write_blob: refused, not_allowed
 }
@@ -140,4 +142,41 @@ func ExampleWriteOptions_pieces() {
 	// staged
 	// staged
 	// created
+}
+
+// What was deleted comes back, where the account keeps it.
+func ExampleWriteOptions_undo() {
+	tenant := entratest.NewTenant(nil)
+	defer tenant.Close()
+	alice, client := tenant.AddUser("alice@contoso.com", "Alice"), tenant.AddClient("client")
+	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Versioning: true})
+	defer storage.Close()
+	storage.AddContainer("docs")
+	storage.GrantContributor(alice.ObjectID, "docs", "")
+	storage.Put("docs", "a.txt", []byte("Hello"), "text/plain")
+	version := storage.Versions("docs", "a.txt")[0]
+	storage.Delete("docs", "a.txt")
+	credential := func(context.Context) (azcore.TokenCredential, error) {
+		return tokenFunc(func(policy.TokenRequestOptions) (string, error) {
+			return tenant.Token(alice, client, tenant.Storage(), "user_impersonation"), nil
+		}), nil
+	}
+	blobs, err := blobtool.New(storage.URL(), "docs", credential, &blobtool.Options{
+		HTTPClient: storage.HTTPClient(),
+		Write:      &blobtool.WriteOptions{Allow: []string{"docs"}, MaxCopyBytes: 100 << 20},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := mcp.NewServer(&mcp.Implementation{Name: "example", Version: "1.0.0"}, nil)
+	blobs.Register(server)
+	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: true})
+	front := httptest.NewServer(auth.RequireBearerToken(acceptAll, nil)(handler))
+	defer front.Close()
+
+	showWrite(front.URL, "undelete_blob", args{"blob_path": "a.txt"})
+	showWrite(front.URL, "undelete_blob", args{"blob_path": "a.txt", "version_id": version})
+	// Output:
+	// undelete_blob: refused, invalid_argument
+	// undelete_blob: done
 }

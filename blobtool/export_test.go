@@ -186,3 +186,16 @@ func BlobURL(name, versionID string) (string, error) {
 	}
 	return client.URL(), nil
 }
+
+// SetCopyLimits sets what one request copies, and the size of blocks beyond.
+func (s *Set) SetCopyLimits(one, block int64) { s.writing.onePut, s.writing.copiedBlock = one, block }
+
+// ParseDeletionIDs is the parser of listings for what azblob leaves out.
+var ParseDeletionIDs = parseDeletionIDs
+
+// CopyWithin is the tool copy_blob with nothing around it, for a user.
+func (s *Set) CopyWithin(ctx context.Context, user, from, to string) error {
+	req := &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: user}}}
+	_, err := s.copyBlob(ctx, req, copyInput{SourcePath: from, BlobPath: to})
+	return err
+}

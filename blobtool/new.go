@@ -227,7 +227,8 @@ func (s *Set) tools() []tool {
 		{"read_blob", (*Set).registerReadBlob},
 	}
 	if s.writing != nil {
-		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob})
+		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob},
+			tool{"copy_blob", (*Set).registerCopyBlob}, tool{undeleteName, (*Set).registerUndeleteBlob})
 		all = append(all, tool{"append_blob", (*Set).registerAppendBlob}, tool{"set_metadata", (*Set).registerSetMetadata}, tool{"set_tags", (*Set).registerSetTags})
 	}
 	if s.container == "" {

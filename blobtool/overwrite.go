@@ -79,11 +79,3 @@ func pinTags(tags map[string]string) string {
 	}
 	return strings.Join(terms, " AND ")
 }
-
-// keptUndo says how to go back to what an overwrite replaced.
-func keptUndo(old *standing) *undo {
-	if old.version != "" {
-		return &undo{Possible: true, VersionID: old.version, How: "The content before is still there as a previous version: read_blob with version_id shows it, and writing it again restores it."}
-	}
-	return &undo{How: "There is no undo that Azure's answers show: the account keeps no versions. If it has soft delete, it keeps a snapshot of the content before for some days, which an administrator can restore."}
-}

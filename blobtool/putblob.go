@@ -18,12 +18,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
 )
 
-// A put is a block blob to write in one request: its content (Put Blob), or blocks that are staged
-// already (Put Block List).
+// A put is a block blob to write in one request: its content (Put Blob), blocks that are staged
+// already (Put Block List), or a copy (Put Blob From URL).
 type put struct {
 	at       names.Location
 	data     []byte
-	blocks   *stagedBlocks // nil: data is the content
+	blocks   *stagedBlocks // if not nil, they are the content
+	copied   *copySource   // if not nil and there are no blocks, this is the content
 	headers  blob.HTTPHeaders
 	metadata map[string]*string // without the marker
 	tags     tagPlan
@@ -42,8 +43,11 @@ type stagedBlocks struct {
 
 // size is the size of the content.
 func (p *put) size() int64 {
-	if p.blocks != nil {
+	switch {
+	case p.blocks != nil:
 		return p.blocks.size
+	case p.copied != nil:
+		return p.copied.size
 	}
 	return int64(len(p.data))
 }
@@ -56,8 +60,11 @@ func (s *Set) put(ctx context.Context, in *container.Client, p *put) (written, *
 		a.marker = p.blocks.marker
 	}
 	a.md5 = func() []byte {
-		if p.blocks != nil {
+		switch {
+		case p.blocks != nil:
 			return p.blocks.md5
+		case p.copied != nil:
+			return p.copied.headers.BlobContentMD5
 		}
 		sum := md5.Sum(p.data) //nolint:gosec // see the import
 		return sum[:]
@@ -91,6 +98,9 @@ func (p *put) send(ctx context.Context, client *blockblob.Client) (written, erro
 			return written{}, err
 		}
 		return writtenOf(resp.ETag, resp.VersionID)
+	}
+	if p.copied != nil {
+		return p.copied.put(ctx, client, &blockblob.UploadBlobFromURLOptions{HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions})
 	}
 	resp, err := client.Upload(ctx, streaming.NopCloser(bytes.NewReader(p.data)), &blockblob.UploadOptions{
 		HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions,

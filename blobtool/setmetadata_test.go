@@ -38,6 +38,22 @@ func TestWriteSetMetadata(t *testing.T) {
 	}
 }
 
+// Nobody to ask: what a call quotes, it may replace, and what adds needs no word.
+func TestWritePropertiesUnasked(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) { o.Confirm = nil })
+	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
+	session := w.connect(t, "alice")
+	etag := w.wrote(t, session, "append_blob", args{"blob_path": "a.log", "text": "one", "create": true, "metadata": args{"a": "1"}}).ETag
+	etag = w.wrote(t, session, "append_blob", args{"blob_path": "a.log", "text": "two", "if_match": etag}).ETag
+	etag = w.wrote(t, session, "set_metadata", args{"blob_path": "a.log", "if_match": etag, "set": args{"a": "2"}}).ETag
+	w.wrote(t, session, "set_tags", args{"blob_path": "a.log", "if_match": etag, "old_tags": args{}, "tags": args{"a": "1"}})
+	w.wrote(t, session, "set_tags", args{"blob_path": "a.log", "if_match": etag, "old_tags": args{"a": "1"}, "tags": args{"a": "2"}})
+	if text, stat := w.content(t, session, "a.log"); text != "onetwo" || stat.Metadata["a"] != "2" || stat.Tags["a"] != "2" {
+		t.Errorf("got %q, %+v", text, stat)
+	}
+}
+
 // noting is a confirmation that says yes and notes what is asked.
 func noting(asked *[]blobtool.Question) blobtool.ConfirmFunc {
 	return func(_ context.Context, q blobtool.Question) (bool, error) {

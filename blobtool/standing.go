@@ -51,9 +51,14 @@ func (s *Set) look(ctx context.Context, at names.Location, client *blob.Client) 
 		return standing{}, fromAzure(ctx, at, err)
 	}
 	now, err := standingOf(&props)
-	// azblob omits this header, which only such accounts send.
-	now.hierarchical = raw != nil && raw.Header.Get("x-ms-resource-type") != ""
+	now.hierarchical = inHierarchy(raw)
 	return now, err
+}
+
+// inHierarchy reports whether an answer about a blob is from an account with a hierarchical
+// namespace. azblob omits the header that only those send.
+func inHierarchy(raw *http.Response) bool {
+	return raw != nil && raw.Header.Get("x-ms-resource-type") != ""
 }
 
 // standingOf returns the standing for properties. It checks what results contain.

@@ -193,10 +193,6 @@ func (w *writeCall) create(ctx context.Context, out *writeOutput) error {
 	return nil
 }
 
-func createdUndo() *undo {
-	return &undo{Possible: true, How: "Nothing was there before: deleting the blob, as long as it has this etag, undoes it."}
-}
-
 // overwrite replaces a blob and keeps what the call does not give.
 func (w *writeCall) overwrite(ctx context.Context, out *writeOutput) error {
 	client := w.all.NewBlobClient(w.at.Blob)

@@ -67,8 +67,8 @@ func TestWriteCodes(t *testing.T) {
 		"Crc64Mismatch":                       {400, "unavailable", "Call again"},
 		"FeatureNotYetSupportedForHierarchicalNamespaceAccounts": {400, "unsupported", "without tags"},
 		"UnsupportedHeader":   {400, "unsupported", "without tags"},
-		"InvalidResourceName": {400, "invalid_path", "does not accept the blob name"},
-		"InvalidUri":          {400, "invalid_path", "does not accept the blob name"},
+		"InvalidResourceName": {400, "invalid_path", "Write to another name"},
+		"InvalidUri":          {400, "invalid_path", "Write to another name"},
 		"ServerBusy":          {503, "throttled", "Wait a little"},
 		"TooManyRequests":     {429, "throttled", "Wait a little"},
 
@@ -84,7 +84,7 @@ func TestWriteCodes(t *testing.T) {
 		"InvalidMd5":                           {400, "unsupported", "Tell the operator"},
 		"InvalidCrc64":                         {400, "unsupported", "Tell the operator"},
 		"InvalidXmlDocument":                   {400, "unsupported", "Tell the operator"},
-		"OutOfRangeInput":                      {400, "unsupported", "Tell the operator"},
+		"OutOfRangeInput":                      {400, "invalid_path", "Write to another name"},
 		"UnsupportedHttpVerb":                  {405, "unsupported", "Tell the operator"},
 	}
 	w := newWriteWorld(t, nil, nil)

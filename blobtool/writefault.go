@@ -81,6 +81,8 @@ const legalHold = "BlobImmutableDueToLegalHold"
 // requestVerdict is for codes about what a write sends.
 func requestVerdict(name string, code bloberror.Code) (verdict, bool) {
 	switch code {
+	case bloberror.InvalidResourceName, bloberror.InvalidURI, bloberror.RequestURLFailedToParse, bloberror.OutOfRangeInput:
+		return verdict{ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s: a name can be too long, or have too many segments (254, or about 60 in a hierarchical namespace). Nothing was changed. Write to another name.", name)}, true
 	case bloberror.BlockCountExceedsLimit, bloberror.BlockListTooLong:
 		return verdict{ErrTooLarge, fmt.Sprintf("Blob %s has as many blocks as Azure allows: 50,000. Nothing was changed. Write to a new blob; append_blob makes one with create.", name)}, true
 	case bloberror.MaxBlobSizeConditionNotMet:

@@ -20,6 +20,7 @@ import (
 // Defaults of [WriteOptions].
 const (
 	DefaultMaxWriteBytes  = maxInline
+	DefaultMaxCopyBytes   = 1 << 30
 	DefaultUserPerMinute  = 60
 	DefaultTotalPerMinute = 1200
 )
@@ -27,8 +28,8 @@ const (
 // maxInline limits the content that a call brings or edits, in bytes.
 const maxInline = 1 << 20
 
-// WriteOptions turns on the tools that write: write_blob, edit_blob and delete_blob. They act with
-// the signed-in user's permissions (role Storage Blob Data Contributor), within these bounds.
+// WriteOptions turns on the tools that write. They act with the signed-in user's permissions (role
+// Storage Blob Data Contributor, and Owner for tags), within these bounds.
 type WriteOptions struct {
 	// Allow is what may be written, in the form of [Options.Allow], which also applies. It must
 	// have an entry, such as the name of a container. The containers $web, $root and $logs, like
@@ -48,6 +49,10 @@ type WriteOptions struct {
 	// 1 GiB. A call brings at most 1 MiB of content; if MaxBytes is more, write_blob also takes
 	// larger content in pieces. Edits are limited to 1 MiB in any case. Defaults to 1 MiB.
 	MaxBytes int64
+
+	// MaxCopyBytes is the size of the largest blob that copy_blob and undelete_blob copy. Content
+	// that is copied does not pass through this server, and costs storage. Defaults to 1 GiB.
+	MaxCopyBytes int64
 
 	// UserPerMinute is how many writes a minute each user may make on this server, and
 	// TotalPerMinute is the number for all users. Refused calls count if Azure was asked.
@@ -78,11 +83,14 @@ type writing struct {
 	extensions []string // nil: any
 	types      properties.ContentTypes
 	maxBytes   int64
+	maxCopy    int64
 	rates      *writeRates
 	confirm    ConfirmFunc
 	keys       [][]byte // valid
 	asker      *asker
 	uploads    *uploads
+
+	onePut, copiedBlock int64 // of copies: the largest in one request, and the size of blocks
 }
 
 // inline is the size of the largest content that a call brings or edits.
@@ -95,7 +103,7 @@ var extensionForm = regexp.MustCompile(`^\.[^./\\*\s]+$`)
 
 // newWriting parses the options of a set for one container, or for an account if only is empty.
 func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []error) {
-	w := &writing{confirm: o.Confirm, maxBytes: o.MaxBytes}
+	w := &writing{confirm: o.Confirm, maxBytes: o.MaxBytes, maxCopy: o.MaxCopyBytes, onePut: maxPutFromURL, copiedBlock: copiedBlock}
 	var errs []error
 	report := func(field string, err error) { errs = append(errs, configurationError("Options.Write."+field, err)) }
 	var faults []error
@@ -121,6 +129,12 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	}
 	if w.maxBytes < 0 || w.maxBytes > maxUploadBytes {
 		report("MaxBytes", fmt.Errorf("is %d; it must be from 1 to %d, or 0 for the default", o.MaxBytes, maxUploadBytes))
+	}
+	if w.maxCopy == 0 {
+		w.maxCopy = DefaultMaxCopyBytes
+	}
+	if w.maxCopy < 0 {
+		report("MaxCopyBytes", fmt.Errorf("is %d; it must be positive, or 0 for the default", o.MaxCopyBytes))
 	}
 	rate := func(field string, n, byDefault int) int {
 		if n < -1 {

@@ -25,7 +25,7 @@ func TestWriteToolSchemas(t *testing.T) {
 			tools[tool.Name] = tool
 		}
 	}
-	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true, "append_blob": false, "set_metadata": true, "set_tags": true} {
+	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true, "append_blob": false, "set_metadata": true, "set_tags": true, "copy_blob": true, "undelete_blob": true} {
 		tool := tools[name]
 		delete(tools, name)
 		if tool == nil {
@@ -102,7 +102,7 @@ func TestWriteOptions(t *testing.T) {
 		faults []string
 	}{
 		"least":      {blobtool.WriteOptions{Allow: all}, nil},
-		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, UserPerMinute: -1, TotalPerMinute: 1, StateKeys: [][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}}, nil},
+		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, MaxCopyBytes: 1 << 45, UserPerMinute: -1, TotalPerMinute: 1, StateKeys: [][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}}, nil},
 		"nothing":    {blobtool.WriteOptions{}, []string{"Options.Write.Allow"}},
 		"all at once": {blobtool.WriteOptions{Allow: []string{"docs/*x"}, Extensions: []string{"txt", ".a/b"}, ContentTypes: []string{"text", "*/*", "text/plain; charset=utf-8"}, MaxBytes: 1<<30 + 1, UserPerMinute: -2, TotalPerMinute: -2},
 			[]string{"Write.Allow[0]", "Write.Extensions[0]", "Write.Extensions[1]", "Write.ContentTypes[0]", "Write.ContentTypes[1]", "Write.ContentTypes[2]", "Write.MaxBytes", "Write.UserPerMinute", "Write.TotalPerMinute"}},
@@ -110,7 +110,7 @@ func TestWriteOptions(t *testing.T) {
 		"keys":              {blobtool.WriteOptions{Allow: all, StateKeys: [][]byte{[]byte("short"), make([]byte, 32)}}, []string{"Write.StateKeys: key 0 has 5 bytes", "key 1 is all zero"}},
 		"empty key":         {blobtool.WriteOptions{Allow: all, StateKeys: [][]byte{nil}}, []string{"Write.StateKeys: key 0 has 0 bytes"}},
 		"many keys":         {blobtool.WriteOptions{Allow: all, StateKeys: make([][]byte, 17)}, []string{"Write.StateKeys: there are 17 keys"}},
-		"negative":          {blobtool.WriteOptions{Allow: all, MaxBytes: -1}, []string{"MaxBytes"}},
+		"negative":          {blobtool.WriteOptions{Allow: all, MaxBytes: -1, MaxCopyBytes: -1}, []string{"MaxBytes", "MaxCopyBytes"}},
 	} {
 		_, err := blobtool.New(w.storage.URL(), "docs", w.findCredential, &blobtool.Options{Write: &c.o})
 		if (err == nil) != (len(c.faults) == 0) {
@@ -159,6 +159,7 @@ func TestWriteBounds(t *testing.T) {
 		for tool, a := range map[string]args{
 			"edit_blob": {"old_text": "a", "new_text": "b"}, "delete_blob": {"if_match": "0x1"}, "append_blob": {"text": "x"},
 			"set_metadata": {"if_match": "0x1", "set": args{"a": "b"}}, "set_tags": {"if_match": "0x1", "old_tags": args{}, "tags": args{"a": "b"}},
+			"copy_blob": {"source_container": "docs", "source_path": "in/a.txt"}, "undelete_blob": {},
 		} {
 			a["container"], a["blob_path"] = c.container, c.blob
 			if out := w.write(t, session, tool, a); out.Reason != "not_allowed" {

@@ -24,7 +24,7 @@ type writeOutput struct {
 	Outcome   string       `json:"outcome" jsonschema:"done: this call did it. refused: this call changed nothing. unknown: the answer was lost and what is there now does not tell whether this call did it."`
 	Reason    string       `json:"reason,omitempty" jsonschema:"Why it was not done, in one word, such as exists, changed, not_found, locked, permission, not_confirmed or throttled."`
 	Message   string       `json:"message" jsonschema:"What happened, and what to do next."`
-	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited, appended, metadata_set, tags_set or deleted."`
+	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited, appended, metadata_set, tags_set, deleted or undeleted."`
 	Container string       `json:"container" jsonschema:"Name of the container."`
 	BlobPath  string       `json:"blob_path" jsonschema:"Name of the blob within the container."`
 	URI       string       `json:"uri,omitempty" jsonschema:"URI of the blob as a resource of this server."`
@@ -39,13 +39,6 @@ type writeOutput struct {
 	Upload    string       `json:"upload,omitempty" jsonschema:"After a piece that is staged: pass it to the next call, which brings the next piece."`
 	Offset    *int64       `json:"next_offset,omitempty" jsonschema:"With upload: how many bytes are staged. Pass it to the next call as offset."`
 	Notes     []string     `json:"notes,omitempty" jsonschema:"What else to know about the result."`
-}
-
-// undo says whether a write can be undone.
-type undo struct {
-	Possible  bool   `json:"possible" jsonschema:"Whether this write can be undone, as far as Azure's answers show."`
-	How       string `json:"how" jsonschema:"How, or why not."`
-	VersionID string `json:"version_id,omitempty" jsonschema:"Version that has the content from before."`
 }
 
 // leaseOutput describes a lease. Azure does not say whose it is.
@@ -114,6 +107,7 @@ func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 		case question != nil:
 			return question, nil, nil
 		case err == nil:
+			s.nameUndelete(out.Undo, out.BlobPath, value(out.Exists))
 			return nil, out, nil
 		}
 		failed := s.failed(ctx, t.Name, err)

@@ -16,10 +16,13 @@ import (
 // whether looking works or not. The clock is a bubble's.
 func TestWriteTimeBound(t *testing.T) {
 	t.Parallel()
-	w := newWriteWorld(t, nil, nil)
+	w := newWriteWorld(t, softDelete, nil)
 	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
 	w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
+	w.storage.Put("docs", "other.txt", []byte("new"), "text/plain")
 	w.storage.PutAppend("docs", "a.log", []byte("old"), "text/plain", 1)
+	w.storage.Put("docs", "gone.txt", []byte("old"), "text/plain")
+	w.storage.Delete("docs", "gone.txt")
 	etag := statOf(t, w.connect(t, "alice"), "a.txt").ETag
 	const bound = 2 * time.Minute
 	for name, c := range map[string]struct {
@@ -34,6 +37,9 @@ func TestWriteTimeBound(t *testing.T) {
 		"append, create": {"append_blob", args{"blob_path": "new.log", "text": "new", "create": true}},
 		"metadata":       {"set_metadata", args{"blob_path": "a.txt", "if_match": etag, "set": args{"a": "1"}}},
 		"tags":           {"set_tags", args{"blob_path": "a.txt", "if_match": etag, "old_tags": args{}, "tags": args{"a": "1"}}},
+		"copy":           {"copy_blob", args{"source_path": "a.txt", "blob_path": "new.txt"}},
+		"copy over":      {"copy_blob", args{"source_path": "other.txt", "blob_path": "a.txt", "if_match": etag}},
+		"undelete":       {"undelete_blob", args{"blob_path": "gone.txt"}},
 	} {
 		for _, blind := range []bool{false, true} {
 			var written atomic.Bool

@@ -35,13 +35,13 @@ type writeOutput struct {
 		State    string `json:"state"`
 		Duration string `json:"duration"`
 	} `json:"lease"`
+	Upload    string `json:"upload"`
+	Offset    *int64 `json:"next_offset"`
 	Immutable *struct {
 		Kind  string `json:"kind"`
 		Until string `json:"until"`
 	} `json:"immutable"`
-	Upload string   `json:"upload"`
-	Offset *int64   `json:"next_offset"`
-	Notes  []string `json:"notes"`
+	Notes []string `json:"notes"`
 }
 
 // newWriteWorld starts a world in which Alice may write, and somebody confirms everything.
