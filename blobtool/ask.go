@@ -22,15 +22,15 @@ const (
 	maxAsking = 4
 )
 
-// askUser is the error of a call that must ask its user first.
-type askUser struct{ Question }
+// mustAskError is the error of a call that must ask its user first.
+type mustAskError struct{ Question }
 
 // Error implements error.
-func (*askUser) Error() string { return "blobtool: the user must be asked first" }
+func (*mustAskError) Error() string { return "blobtool: the user must be asked first" }
 
 // questionIn returns the question for the user with which a run ended, or nil.
 func questionIn(err error) *Question {
-	if ask, ok := errors.AsType[*askUser](err); ok {
+	if ask, ok := errors.AsType[*mustAskError](err); ok {
 		return &ask.Question
 	}
 	return nil
@@ -40,13 +40,14 @@ func questionIn(err error) *Question {
 type asker struct {
 	states questionStates
 	time   time.Duration // that they have in a session
+	awake  time.Duration // how often a client hears of a call that waits
 
 	mu      sync.Mutex
 	waiting map[string]int // users' questions in sessions
 }
 
 func newAsker(states *seal.Sealer, now func() time.Time) *asker {
-	return &asker{states: questionStates{sealer: states, now: now}, time: askTime, waiting: map[string]int{}}
+	return &asker{states: questionStates{sealer: states, now: now}, time: askTime, awake: awakeEvery, waiting: map[string]int{}}
 }
 
 // accept returns why an answer does not let a call do what the question says. A yes is used up.
@@ -73,7 +74,7 @@ func (a *asker) inSession(ctx context.Context, req *mcp.CallToolRequest, q *Ques
 	defer answered()
 	ctx, cancel := context.WithTimeout(ctx, a.time)
 	defer cancel()
-	defer keepAwake(ctx, req)()
+	defer a.keepAwake(ctx, req)()
 	response, err := req.Session.Elicit(ctx, q.elicitation())
 	switch {
 	case err == nil:
@@ -105,12 +106,12 @@ func (a *asker) begin(user string) (answered func(), ok bool) {
 
 // keepAwake sends something to the client now and then until it is stopped: progress, which also
 // keeps the client waiting, if it asked for that, and otherwise pings.
-func keepAwake(ctx context.Context, req *mcp.CallToolRequest) (stop func()) {
+func (a *asker) keepAwake(ctx context.Context, req *mcp.CallToolRequest) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(awakeEvery)
+		tick := time.NewTicker(a.awake)
 		defer tick.Stop()
 		for n := 1.0; ; n++ {
 			select {

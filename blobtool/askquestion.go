@@ -50,7 +50,7 @@ const maxQuestion = 2000
 // or reorder others. The text may have content of blobs.
 func plainText(s string) string {
 	var b strings.Builder
-	for _, r := range s {
+	for _, r := range strings.TrimRight(s, "\n") {
 		switch {
 		case r == '\t':
 			r = ' '

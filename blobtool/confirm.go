@@ -25,7 +25,7 @@ func (s *Set) mayDestroy(ctx context.Context, req *mcp.CallToolRequest, at names
 		}
 		q.Agreed = true
 	case run != nil && canAsk(req):
-		return &askUser{q}
+		return &mustAskError{q}
 	}
 	return s.writing.decide(ctx, q)
 }

@@ -27,6 +27,24 @@ func (s *Set) SetRetryDelay(d time.Duration) { s.retryDelay = d }
 // SetStall sets how long a connection may bring nothing.
 func (s *Set) SetStall(d time.Duration) { s.transport.stall = d }
 
+// SetAsking sets how long users may take to answer in a session, and how often their clients hear
+// of the call meanwhile.
+func (s *Set) SetAsking(most, awake time.Duration) {
+	s.writing.asker.time, s.writing.asker.awake = most, awake
+}
+
+// UsedStates remembers which states were used.
+type UsedStates = usedStates
+
+// Take uses a state up.
+func (u *UsedStates) Take(user, state string, now time.Time) error { return u.take(user, state, now) }
+
+// Bounds of UsedStates.
+const (
+	MaxUsed     = maxUsed
+	MaxUsedEver = maxUsedEver
+)
+
 // Overlap makes the set's searches read so many blobs at the same time.
 func (s *Set) Overlap(n int) { s.overlap = n }
 

@@ -59,15 +59,17 @@ type WriteOptions struct {
 	// -1 turns a bound off. They default to 60 and 1,200.
 	UserPerMinute, TotalPerMinute int
 
-	// Confirm decides on calls that destroy something: overwriting, editing and deleting, and
-	// replacing or removing metadata or tags. It is called after all checks, with what is about to
-	// happen, and its false or error is a no. A client's word is not enough of a bound: it may
-	// answer for its user. If nil, calls that must quote what they replace are allowed (edits,
-	// metadata and tags), and overwriting and deleting are refused.
+	// Confirm decides on calls that destroy something, such as overwriting, editing and deleting. It
+	// is called last, after all checks and within the call's time, with what is about to happen; its
+	// false or error is a no. Where the client can show its user a form (elicitation), the user is
+	// asked first, and [Question.Agreed] is true. That is the client's word: it may answer for its
+	// user, so Confirm has the last one. If nil, a user's yes is enough; without anyone to ask,
+	// calls that must quote what they replace are allowed (edits, metadata and tags), and
+	// overwriting and deleting are refused.
 	Confirm ConfirmFunc
 
-	// StateKeys, 32 random bytes each, seal what a client sends back, such as the handle of an
-	// upload. All replicas need the same keys: the first seals, all open. To rotate keys, add the
+	// StateKeys, 32 random bytes each, seal what a client sends back: the handle of an upload, and
+	// with what the user was asked. All replicas need the same keys: the first seals, all open. To rotate keys, add the
 	// new key second everywhere, then move it first, then remove the old key. Defaults to a random
 	// key, so that what it seals is good on this replica only, and until it stops.
 	StateKeys [][]byte

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/mcpentra/mcp-entra-go/internal/safelog"
 )
@@ -116,13 +117,23 @@ func (l *Log) AppendAttrs(attrs []slog.Attr) []slog.Attr {
 
 // word makes a name of an action one word of a to z and underscores.
 func word(s string) string {
-	s = s[:min(len(s), maxAction)]
+	if s == "" {
+		return "_"
+	}
 	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r == '_' {
+		if r >= 'a' && r <= 'z' {
 			return r
 		}
 		return '_'
-	}, s)
+	}, s[:min(len(s), maxAction)])
 }
 
-func cut(s string) string { return safelog.Cut(strings.ToValidUTF8(s, "\uFFFD"), maxObject) }
+// cut makes the name of an object one line of bounded length.
+func cut(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '_'
+		}
+		return r
+	}, safelog.Cut(strings.ToValidUTF8(s, "\uFFFD"), maxObject))
+}
