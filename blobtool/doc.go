@@ -119,6 +119,11 @@
 // the user may not read the tags, the call is refused unless it says drop_tags. Each upload
 // carries a CRC64 that Azure checks.
 //
+// Content of more than 1 MiB comes in pieces, if MaxBytes allows it: each call of write_blob but
+// the last says more, and returns an upload, sealed to the user, the blob and its ETag, for the
+// next one. The last call commits them, under the condition of the first. Until then nothing has
+// changed, and a call whose answer was lost can be repeated as it is.
+//
 // copy_blob copies within the account. Azure reads the source with the user's token, a new
 // one for each try, which is sent to no other account. undelete_blob brings a soft-deleted
 // blob back to its free name, or copies a previous version back.

@@ -49,7 +49,8 @@ var (
 	ErrTooLarge = fault.ErrTooLarge
 	// ErrExists: a blob that a write would make is there already.
 	ErrExists = errors.New("blob exists")
-	// ErrLocked: a lease, an immutability policy or a legal hold forbids the write.
+	// ErrLocked: a lease, an immutability policy or a legal hold forbids the write, or another
+	// upload is under way, or the name is that of a deleted blob that can still be restored.
 	ErrLocked = errors.New("blob locked")
 	// ErrNotConfirmed: nobody confirmed a write that destroys something.
 	ErrNotConfirmed = errors.New("not confirmed")

@@ -33,10 +33,10 @@ func (w *writeCall) mayBegin(ctx context.Context, client *blob.Client, now *stan
 
 // couldConfirm returns why nobody could confirm the overwrite in the end.
 func (w *writeCall) couldConfirm(ctx context.Context) error {
-	if w.set.writing.confirm != nil {
+	if w.set.writing.confirm != nil || canAsk(w.req) {
 		return nil
 	}
-	return w.set.mayDestroy(ctx, w.req, w.at, Question{Action: ActionOverwrite})
+	return w.set.writing.decide(ctx, Question{Action: ActionOverwrite})
 }
 
 // notDeleted returns why a name can't be staged onto: a block would make a new blob of it, and a

@@ -1,11 +1,14 @@
 package blobtool_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -155,10 +158,46 @@ func TestUploadAbandoned(t *testing.T) {
 		}](t, session, "list_blobs", args{"prefix": blob}); len(list.Blobs) != 0 {
 			t.Errorf("%s: list_blobs shows %v", blob, list.Blobs)
 		}
-		w.refusedBy(t, session, "read_blob", args{"blob_path": blob})
+		_, _ = w.refusedBy(t, session, "read_blob", args{"blob_path": blob})
 		w.wrote(t, session, "write_blob", args{"blob_path": blob, "text": "whole"})
 		if out := w.write(t, session, "write_blob", goesOn(writeOutput{Upload: first.Upload, Offset: first.Offset}, args{"blob_path": blob, "text": "b"})); out.Reason != "exists" {
 			t.Errorf("%s: the upload afterwards: got %+v, want exists", blob, out)
 		}
+	}
+}
+
+// A piece without an answer ends within the time of a call: a block is refused and can be repeated,
+// a commit is unknown.
+func TestUploadTimeBound(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, nil)
+	const bound = 2 * time.Minute
+	newSet := func(client *http.Client) (*blobtool.Set, error) {
+		return blobtool.New(w.storage.URL(), "docs", w.findCredential, &blobtool.Options{HTTPClient: client, Timeout: bound,
+			Write: &blobtool.WriteOptions{Allow: []string{"docs"}, MaxBytes: 4 << 20, StateKeys: [][]byte{bytes.Repeat([]byte{1}, 32)}}})
+	}
+	set, err := newSet(w.storage.HTTPClient())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"more": "refused unavailable", "": "unknown uncertain"} {
+		blob := "a.txt" + text
+		first, err := set.Write(t.Context(), asUser("alice"), blobtool.WriteInput{BlobPath: blob, Text: new("x"), More: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		delay := func(r *http.Request) time.Duration {
+			if r.Method == http.MethodPut {
+				return 24 * time.Hour
+			}
+			return 0
+		}
+		w.inBubble(t, newSet, delay, nil, func(t *testing.T, session *mcp.ClientSession) {
+			began := time.Now()
+			out := w.write(t, session, "write_blob", args{"blob_path": blob, "text": text, "upload": first.Upload, "offset": 1})
+			if took := time.Since(began); out.Outcome+" "+out.Reason != want || took > bound {
+				t.Errorf("piece %q: got %s, %s (%s) after %v, want %s within %v", text, out.Outcome, out.Reason, out.Message, took, want, bound)
+			}
+		})
 	}
 }

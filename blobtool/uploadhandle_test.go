@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
@@ -52,6 +54,7 @@ func TestUploadArguments(t *testing.T) {
 		"drop_tags later":        {plus(next, args{"drop_tags": true}), "invalid_argument", "drop_tags differs"},
 		"drop_tags of a new one": {args{"blob_path": "b.txt", "text": "x", "more": true, "drop_tags": true}, "invalid_argument", "if_match"},
 		"not a handle":           {plus(next, args{"upload": "x"}), "invalid_argument", "copied exactly"},
+		"long":                   {plus(next, args{"upload": strings.Repeat("A", 1<<20)}), "invalid_argument", "copied exactly"},
 		"changed":                {plus(next, args{"upload": first.Upload[:len(first.Upload)-1] + "x"}), "invalid_argument", "copied exactly"},
 		"another blob":           {plus(next, args{"blob_path": "b.txt"}), "invalid_argument", "another user or blob"},
 		"html":                   {args{"blob_path": "a.html", "text": "x", "more": true}, "unsupported", ""},
@@ -102,6 +105,12 @@ func TestUploadHandles(t *testing.T) {
 		return set
 	}
 	one, same, rotated, other, random := replica(1), replica(1), replica(2, 1), replica(3), replica()
+	w2, o2 := newStorage(t, nil, nil)
+	o2.DownloadDir, o2.Write = "", &blobtool.WriteOptions{Allow: []string{"docs"}, MaxBytes: 4 << 20, StateKeys: [][]byte{bytes.Repeat([]byte{1}, 32)}}
+	elsewhere, err := blobtool.New(w2.storage.URL(), "docs", w.findCredential, o2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, alice, bob := context.Background(), w.request("alice"), w.request("bob")
 	begin := func(set *blobtool.Set, blob string) string {
 		out, err := set.Write(ctx, alice, blobtool.WriteInput{BlobPath: blob, Text: new("one "), More: true})
@@ -121,6 +130,7 @@ func TestUploadHandles(t *testing.T) {
 		"another replica with a new key":  {one, rotated, "alice", 0, ""},
 		"another replica with other keys": {one, other, "alice", 0, "not valid here"},
 		"replicas without keys":           {random, replica(), "alice", 0, "not valid here"},
+		"another account":                 {one, elsewhere, "alice", 0, "not valid here"},
 		"another user":                    {one, one, "bob", 0, "not valid here"},
 		"almost too late":                 {one, one, "alice", 24*time.Hour - 2*time.Second, ""},
 		"too late":                        {one, one, "alice", 24 * time.Hour, "expired"},
@@ -176,32 +186,55 @@ func TestUploadsOfAUser(t *testing.T) {
 	}
 }
 
-// The first piece is refused if nobody could confirm the last.
-func TestUploadUnconfirmed(t *testing.T) {
+// The first piece is refused if nobody could confirm the last, and the last one asks.
+func TestUploadConfirmed(t *testing.T) {
 	t.Parallel()
-	asked := 0
 	for name, c := range map[string]struct {
-		confirm blobtool.ConfirmFunc
-		early   bool
+		operator, user func() bool // nil: can't be asked
+		first, last    string      // reasons, if refused
 	}{
-		"nobody to ask": {nil, true},
-		"no": {func(_ context.Context, q blobtool.Question) (bool, error) {
-			asked++
-			return false, nil
-		}, false},
+		"nobody to ask":      {first: "not_confirmed"},
+		"the operator: no":   {operator: func() bool { return false }, last: "not_confirmed"},
+		"the operator: yes":  {operator: func() bool { return true }},
+		"the user: no":       {user: func() bool { return false }, last: "not_confirmed"},
+		"the user: yes":      {user: func() bool { return true }},
+		"one yes and one no": {operator: func() bool { return false }, user: func() bool { return true }, last: "not_confirmed"},
 	} {
-		w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) { o.Confirm = c.confirm; inPieces(o) })
-		session := w.connect(t, "alice")
-		w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
-		out := w.write(t, session, "write_blob", args{"blob_path": "a.txt", "text": "x", "more": true, "if_match": statOf(t, session, "a.txt").ETag})
-		if c.early != (out.Reason == "not_confirmed") {
-			t.Errorf("%s: the first piece: got %+v", name, out)
+		asked, text := 0, ""
+		w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) {
+			inPieces(o)
+			if o.Confirm = nil; c.operator != nil {
+				o.Confirm = func(_ context.Context, q blobtool.Question) (bool, error) {
+					asked++
+					text = q.Text
+					return c.operator(), nil
+				}
+			}
+		})
+		var options mcp.ClientOptions
+		if c.user != nil {
+			options.ElicitationHandler = func(_ context.Context, r *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+				asked++
+				text = r.Params.Message
+				return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"confirm": c.user()}}, nil
+			}
 		}
-		if c.early {
+		session := w.connectWith(t, "alice", &options)
+		w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
+		out := w.write(t, session, "write_blob", args{"blob_path": "a.txt", "text": "new, ", "more": true, "if_match": statOf(t, session, "a.txt").ETag})
+		if out.Reason != c.first || asked != 0 {
+			t.Errorf("%s: the first piece: got %+v, asked %d times; want %q", name, out, asked, c.first)
+		}
+		if c.first != "" {
 			continue
 		}
-		if out = w.write(t, session, "write_blob", goesOn(out, args{"blob_path": "a.txt", "text": "y"})); out.Reason != "not_confirmed" || asked != 1 || readText(t, session, "a.txt") != "old" {
-			t.Errorf("%s: the last piece: got %+v, asked %d times", name, out, asked)
+		out = w.write(t, session, "write_blob", goesOn(out, args{"blob_path": "a.txt", "text": "whole"}))
+		want := "new, whole"
+		if c.last != "" {
+			want = "old"
+		}
+		if out.Reason != c.last || asked == 0 || !strings.Contains(text, "3 bytes are replaced by 10 others") || readText(t, session, "a.txt") != want {
+			t.Errorf("%s: the last piece: got %+v, asked %d times (%s); want %q", name, out, asked, text, c.last)
 		}
 	}
 }

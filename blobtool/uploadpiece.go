@@ -125,7 +125,7 @@ func (w *writeCall) upload(ctx context.Context, out *writeOutput) error {
 	switch {
 	case errors.Is(e, ErrExists), errors.Is(e, ErrChanged), errors.Is(e, ErrNotFound):
 		w.set.writing.uploads.ended(p.owner)
-		e.text += " This upload can't be finished; what it has staged is not part of any blob."
+		e.text += " This upload can't be finished."
 	case errors.Is(e, ErrLocked), errors.Is(e, ErrThrottled), errors.Is(e, ErrUnavailable), errors.Is(e, ErrNotConfirmed):
 		e.text += fmt.Sprintf(" The pieces before are kept: this call can be repeated as it is, %s.", until(&p.before))
 	}

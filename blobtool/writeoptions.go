@@ -45,9 +45,9 @@ type WriteOptions struct {
 	// named in full. Defaults to all others.
 	ContentTypes []string
 
-	// MaxBytes is the size of the largest blob that write_blob makes, or that append_blob lets
-	// grow. A call brings at most 1 MiB of content; if this is more, up to 1 GiB, larger content
-	// can be uploaded in pieces. Edits are limited to 1 MiB in any case. Defaults to 1 MiB.
+	// MaxBytes is the size of the largest blob that write_blob makes and append_blob extends, up to
+	// 1 GiB. A call brings at most 1 MiB of content; if MaxBytes is more, write_blob also takes
+	// larger content in pieces. Edits are limited to 1 MiB in any case. Defaults to 1 MiB.
 	MaxBytes int64
 
 	// MaxCopyBytes is the size of the largest blob that copy_blob and undelete_blob copy. Content
@@ -149,9 +149,8 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	var err error
 	if w.keys, err = stateKeys(o.StateKeys); err != nil {
 		report("StateKeys:", err)
-	} else {
-		w.uploads = newUploads(w.sealer("blobtool upload"), now)
 	}
+	w.uploads = newUploads(w.sealer("blobtool upload"), now)
 	w.asker = newAsker(w.sealer(questionPurpose), now)
 	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
 	return w, errs

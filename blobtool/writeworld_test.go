@@ -60,7 +60,12 @@ func newWriteWorld(t testing.TB, kind func(*blobtest.Options), change func(*blob
 
 // request is a call of that user, without a client.
 func (w *world) request(who string) *mcp.CallToolRequest {
-	return &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: w.userID(who)}}}
+	return asUser(w.userID(who))
+}
+
+// asUser is a call of the user with that ID.
+func asUser(id string) *mcp.CallToolRequest {
+	return &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: id}}}
 }
 
 func yes(context.Context, blobtool.Question) (bool, error) { return true, nil }

@@ -125,10 +125,10 @@ func Parse(b []byte) (State, error) {
 	if err := d.Decode(&u); err != nil || d.More() {
 		return State{}, ErrMalformed
 	}
-	// The end of the running hash is the number of bytes hashed.
+	// The running hash ends with the number of bytes hashed.
 	h := md5.New() //nolint:gosec // see the import
 	if h.(encoding.BinaryUnmarshaler).UnmarshalBinary(u.MD5) != nil || len(u.ID) != hashSize || len(u.Last) != hashSize ||
-		u.Pieces < 1 || u.Size < int64(u.Pieces) || binary.BigEndian.Uint64(u.MD5[len(u.MD5)-8:]) != uint64(u.Size) {
+		u.Pieces < 1 || u.Size < int64(u.Pieces) || binary.BigEndian.Uint64(u.MD5[len(u.MD5)-8:]) != uint64(u.Size) { //nolint:gosec // it is positive
 		return State{}, ErrMalformed
 	}
 	return u, nil
