@@ -28,8 +28,8 @@ func TestEveryToolAsks(t *testing.T) {
 			{"set_metadata", args{"set": map[string]any{"added": "2"}, "remove": []any{"owner"}}, "-owner: alice"},
 			{"set_tags", args{"old_tags": map[string]any{"state": "draft"}, "tags": map[string]any{"state": "draft", "n": "1"}}, ""},
 			{"set_tags", args{"old_tags": map[string]any{"state": "draft", "n": "1"}, "tags": map[string]any{"state": "final"}}, "+state: final"},
+			{"edit_blob", args{"old_text": "old", "new_text": "one more"}, "+one more"},
 			{"copy_blob", args{"source_path": "b.txt"}, `"b.txt"`},
-			{"edit_blob", args{"old_text": "another", "new_text": "one more"}, "+one more"},
 			{"write_blob", args{"text": "new"}, "replaced by 3 others"},
 			{"delete_blob", args{}, "Delete blob"},
 		} {
