@@ -237,7 +237,7 @@ func TestUploadConflicts(t *testing.T) {
 			w.staged(t, session, a)
 		}
 	}
-	tagged := func(t testing.TB, w *world) {
+	tagged := func(_ testing.TB, w *world) {
 		w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
 		tag := func(value string) {
 			w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Tags = map[string]string{"state": value} })
