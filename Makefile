@@ -67,7 +67,8 @@ interop: interop-programs interop-tests ## real programs against ours; see there
 
 .PHONY: interop-tests
 interop-tests:
-	cd interop && go test -count=1 -timeout 10m . ./live ./deploy
+	cd interop && go test -count=1 -timeout 10m -skip '^TestReplicas' . ./live ./deploy
+	cd interop && go test -count=1 -timeout 5m -v -run '^TestReplicas' .
 	cd interop && go test -count=1 -timeout 10m -v ./conformance
 	cd interop && go test -count=1 -timeout 10m ./mcpclients
 	cd interop && go test -count=1 -timeout 10m -v ./soak
@@ -148,8 +149,8 @@ dist: ## the command for each platform, as a release has it
 	rm -rf dist
 	release/build dist
 
-next: ## with the next version of Go
-	GOTOOLCHAIN=$(NEXT_GO) go test $(OURS)
+next: ## with the next version of Go, and each benchmark once
+	GOTOOLCHAIN=$(NEXT_GO) go test -bench . -benchtime 1x $(OURS)
 
 nightly: build fuzz next soak release-check image ## what is too slow for every change
 

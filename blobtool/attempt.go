@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
@@ -22,8 +24,9 @@ type attempt struct {
 	set    *Set
 	at     names.Location
 	client *blob.Client
-	before azcore.ETag // what send requires to stand there; empty: nothing
-	marker string      // in the metadata that send writes; empty if it writes none
+	before azcore.ETag       // what send requires to stand there; empty: nothing
+	tags   map[string]string // that send requires, if it sets tags: they have no part in the ETag
+	marker string            // in the metadata that send writes; empty if it writes none
 	md5    func() []byte
 	send   func(context.Context) (written, error)
 }
@@ -60,7 +63,7 @@ func (a *attempt) run(ctx context.Context) (w written, now *standing, err error)
 		if f.settled && !f.conflict && !pending {
 			return written{}, nil, a.refusal(ctx, err, nil)
 		}
-		found, lookErr := a.set.look(ctx, a.at, a.client)
+		found, lookErr := a.look(ctx)
 		switch {
 		case lookErr != nil && f.settled && !pending:
 			return written{}, nil, a.refusal(ctx, err, nil)
@@ -100,7 +103,16 @@ func (a *attempt) wrote(now *standing) bool {
 
 // untouched reports whether what stands there is what stood there before.
 func (a *attempt) untouched(now *standing) bool {
-	return now.exists == (a.before != "") && now.etag == a.before
+	return now.exists == (a.before != "") && now.etag == a.before && maps.Equal(now.tags, a.tags)
+}
+
+// look looks at what stands there, as far as the attempt could have changed it.
+func (a *attempt) look(ctx context.Context) (standing, error) {
+	now, err := a.set.look(ctx, a.at, a.client)
+	if err == nil && now.exists && a.tags != nil {
+		now.tags, err = readTags(ctx, a.client)
+	}
+	return now, err
 }
 
 // A fate is what an error of a write says about it.
@@ -130,6 +142,8 @@ func fateOf(err error) fate {
 	case isOfAnother(response), status < http.StatusBadRequest:
 		return fate{pending: true}
 	case status == http.StatusNotFound, status == http.StatusConflict, status == http.StatusPreconditionFailed:
+		return fate{settled: true, conflict: true}
+	case response.ErrorCode == string(bloberror.InvalidBlockList): // a commit, or another's write, has dropped the blocks
 		return fate{settled: true, conflict: true}
 	}
 	return fate{settled: true}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
@@ -39,6 +40,7 @@ func (w *world) inBubble(t *testing.T, newSet func(*http.Client) (*blobtool.Set,
 		set.SetShares(work.NewShares(4, 64<<20, work.LineSlots)) // those of the process are not the bubble's
 		server := mcp.NewServer(&mcp.Implementation{Name: "test", Version: "1"}, nil)
 		set.Register(server)
+		server.AddReceivingMiddleware(asAlice)
 		here, there := mcp.NewInMemoryTransports()
 		served, err := server.Connect(context.Background(), there, nil)
 		if err != nil {
@@ -54,6 +56,16 @@ func (w *world) inBubble(t *testing.T, newSet func(*http.Client) (*blobtool.Set,
 		})
 		f(t, session)
 	})
+}
+
+// asAlice gives calls the user that a front end would have verified.
+func asAlice(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
+		if call, ok := req.(*mcp.CallToolRequest); ok {
+			call.Extra = &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: "alice"}}
+		}
+		return next(ctx, method, req)
+	}
 }
 
 // docsSet makes the tools for the container docs.

@@ -36,7 +36,7 @@ func (s *Set) containerClient(ctx context.Context, name string) (*container.Clie
 	if err != nil {
 		return nil, err
 	}
-	client, err := container.NewClient(s.serviceURL+"/"+name, cred, &container.ClientOptions{ClientOptions: s.clientOptions()})
+	client, err := container.NewClient(s.serviceURL+"/"+name, cred, &container.ClientOptions{ClientOptions: s.clientOptions(cred)})
 	if err != nil {
 		return nil, fmt.Errorf("blobtool: making a client: %w", err)
 	}
@@ -72,20 +72,25 @@ func (s *Set) serviceClient(ctx context.Context) (*service.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := service.NewClient(s.serviceURL+"/", cred, &service.ClientOptions{ClientOptions: s.clientOptions()})
+	client, err := service.NewClient(s.serviceURL+"/", cred, &service.ClientOptions{ClientOptions: s.clientOptions(cred)})
 	if err != nil {
 		return nil, fmt.Errorf("blobtool: making a client: %w", err)
 	}
 	return client, nil
 }
 
-func (s *Set) clientOptions() policy.ClientOptions {
-	return policy.ClientOptions{
+func (s *Set) clientOptions(cred *userCredential) policy.ClientOptions {
+	o := policy.ClientOptions{
 		Transport: s.transport,
 		// A person is waiting: retry twice, and leave the rest to the caller.
 		Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: s.retryDelay, MaxRetryDelay: 2 * time.Second},
 		Telemetry: policy.TelemetryOptions{ApplicationID: "mcp-entra-go"},
 	}
+	if s.writing != nil {
+		o.PerCallPolicies = []policy.Policy{deletedOnly{}}
+		o.PerRetryPolicies = []policy.Policy{&sourceToken{cred, s.serviceURL + "/"}}
+	}
+	return o
 }
 
 // userCredential returns the credential of this call's user.

@@ -8,40 +8,38 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 )
 
-// What a [Question] is about.
-const (
-	ActionOverwrite = "overwrite"
-	ActionEdit      = "edit"
-	ActionDelete    = "delete"
-)
-
-// A Question is what a call is about to destroy.
-type Question struct {
-	User      string // from the call's verified token
-	Tool      string
-	Action    string // ActionOverwrite, ActionEdit or ActionDelete
-	Container string
-	Blob      string
-	ETag      string // of what is destroyed, without quotes; the write happens to nothing else
-	Text      string // the same in words, with what can be undone
-}
-
-// mayDestroy returns why a call may not do what the question says. It must be asked right before
-// the write.
+// mayDestroy returns why a call may not do what the question says. A tool asks right before the
+// write, after all its checks, and returns the error as it is: it may be a question to the user,
+// and then the tool runs again from its beginning with the answer.
 func (s *Set) mayDestroy(ctx context.Context, req *mcp.CallToolRequest, at names.Location, q Question) error {
-	q.User, q.Container, q.Blob = userID(req), at.Container, at.Blob
+	q.User, q.Container, q.Blob, q.Text = userID(req), at.Container, at.Blob, plainText(q.Text)
 	if req != nil && req.Params != nil {
 		q.Tool = req.Params.Name
 	}
-	ask := s.writing.confirm
-	if ask == nil {
-		if q.Action == ActionEdit {
+	run := runOf(ctx)
+	run.does(q.Action)
+	switch {
+	case run.isAnswered():
+		if err := s.writing.asker.accept(run.answer, &q); err != nil {
+			return err
+		}
+		q.Agreed = true
+	case run != nil && canAsk(req):
+		return &mustAskError{q}
+	}
+	return s.writing.decide(ctx, q)
+}
+
+// decide is the operator's decision, which is the last one.
+func (w *writing) decide(ctx context.Context, q Question) error {
+	if w.confirm == nil {
+		if q.Agreed || quotes(q.Action) {
 			return nil
 		}
 		return failuref(ErrNotConfirmed, "This server does not let a call %s a blob without someone's confirmation, and there is no way to ask for it here. Nothing was changed. %s",
 			q.Action, instead(q.Action))
 	}
-	yes, err := ask(ctx, q)
+	yes, err := w.confirm(ctx, q)
 	if err != nil {
 		text, ok := userText(err)
 		if !ok {
@@ -53,6 +51,11 @@ func (s *Set) mayDestroy(ctx context.Context, req *mcp.CallToolRequest, at names
 		return failuref(ErrNotConfirmed, "The answer to this was no: %s Nothing was changed. Do not try again unless the user asks for it.", q.Text)
 	}
 	return nil
+}
+
+// quotes reports whether calls for that action must quote what they replace.
+func quotes(action string) bool {
+	return action == ActionEdit || action == ActionSetMetadata || action == ActionSetTags
 }
 
 // instead says what else a model can do.

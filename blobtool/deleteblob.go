@@ -160,15 +160,3 @@ func (d *deleteCall) send(ctx context.Context, client *blob.Client) (written, er
 	// azblob omits this header. Its absence promises nothing.
 	return written{undo: raw != nil && raw.Header.Get("x-ms-delete-type-permanent") == "false"}, nil
 }
-
-// deleteUndo promises an undo only if Azure did: with a version that was seen, or a deletion that
-// is not permanent.
-func deleteUndo(old *standing, soft bool) *undo {
-	switch {
-	case old.version != "":
-		return &undo{Possible: true, VersionID: old.version, How: "The content is still there as a previous version: read_blob with version_id shows it, and writing it again restores it."}
-	case soft:
-		return &undo{Possible: true, How: "The blob is soft-deleted: for the days that the account is set to, Undelete Blob restores it. list_blobs with include deleted shows it. Do not write to this name before."}
-	}
-	return &undo{How: "The storage service deleted it for good, or does not say otherwise."}
-}

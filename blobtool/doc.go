@@ -92,10 +92,14 @@
 //
 // # Writing
 //
-// With [Options.Write] the set also has write_blob, edit_blob and delete_blob. Each request
-// carries a condition, so that nothing is overwritten or deleted that the call has not seen:
-// write_blob makes a new blob or takes the ETag of the one to overwrite (if_match), delete_blob
-// takes an ETag, and edit_blob uses that of the content it edits.
+// With [Options.Write] the set also has write_blob, edit_blob, append_blob, delete_blob,
+// copy_blob, undelete_blob, set_metadata and set_tags. Each request carries a condition, so that
+// nothing is overwritten or deleted that the call has not seen: write_blob and copy_blob make a
+// new blob or take the ETag of the one to overwrite (if_match), delete_blob and set_metadata
+// take an ETag, and edit_blob uses that of the content it edits. append_blob appends to exactly
+// what it has seen, and looks again if another writer was faster. set_tags takes an ETag, and
+// the tags that were read, which an ETag does not cover. undelete_blob has only the condition
+// that the name is free, unless it brings a version back.
 //
 // Every result has one of three outcomes:
 //
@@ -107,11 +111,22 @@
 //
 // Writes run without the Azure SDK's retries. After a lost answer, or 408, 429 or 5xx, the
 // call looks for a random marker that it put into the blob's metadata, and writes again only
-// if the blob is as it was before. No tool shows the marker.
+// if the blob is as it was before. No tool shows the marker. Appended content, tags and
+// deletions carry none: after a lost answer they are never called done, and the result says
+// what is there.
 //
 // An overwrite and an edit keep what Azure would drop: headers, metadata and index tags. Where
 // the user may not read the tags, the call is refused unless it says drop_tags. Each upload
 // carries a CRC64 that Azure checks.
+//
+// Content of more than 1 MiB comes in pieces, if MaxBytes allows it: each call of write_blob but
+// the last says more, and returns an upload, sealed to the user, the blob and its ETag, for the
+// next one. The last call commits them, under the condition of the first. Until then nothing has
+// changed, and a call whose answer was lost can be repeated as it is.
+//
+// copy_blob copies within the account. Azure reads the source with the user's token, a new
+// one for each try, which is sent to no other account. undelete_blob brings a soft-deleted
+// blob back to its free name, or copies a previous version back.
 //
 // [WriteOptions] bounds containers, names, content types, sizes and rates, and its Confirm
 // decides on calls that destroy something. A call needs a user (TokenInfo.UserID).

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -39,7 +40,7 @@ func (s *Set) registerEditBlob(srv *mcp.Server) {
 	addWriteTool(s, srv, &mcp.Tool{
 		Name:  "edit_blob",
 		Title: "Edit a blob",
-		Description: fmt.Sprintf("Replaces text in a text blob of up to %d bytes in %s, with the permissions of the signed-in user. ", s.writing.maxBytes, s.where()) +
+		Description: fmt.Sprintf("Replaces text in a text blob of up to %d bytes in %s, with the permissions of the signed-in user. ", s.writing.inline(), s.where()) +
 			"Keeps the encoding, line ends, headers, metadata and tags, and returns a diff. Never overwrites what changed in between. " + saysOutcome,
 		InputSchema: input,
 		Annotations: writes("Edit a blob", false),
@@ -90,7 +91,7 @@ const editMemory = 6
 
 // run reads the blob, edits the text and writes it if the blob has not changed.
 func (e *editCall) run(ctx context.Context, out *writeOutput) error {
-	most := e.set.writing.maxBytes
+	most := e.set.writing.inline()
 	worker := e.set.worker(ctx, userID(e.req))
 	release, err := worker.Reserve(editMemory * most)
 	if err != nil {
@@ -143,9 +144,13 @@ func (e *editCall) read(ctx context.Context, client *blob.Client, most int64) (d
 	if e.etag != "" {
 		o.AccessConditions = &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: new(azcore.ETag(e.etag))}}
 	}
-	resp, err := client.DownloadStream(ctx, o)
+	var raw *http.Response
+	resp, err := client.DownloadStream(policy.WithCaptureResponse(ctx, &raw), o)
 	switch {
 	case isEmptyRange(err):
+		if now, err := e.set.look(ctx, e.at, client); err == nil && now.directory {
+			return nil, now, replaceable(e.at, now.etag, &now)
+		}
 		return nil, old, failuref(ErrInvalidArgument, "Blob %s is empty, so old_text is not in it. Nothing was changed. Use write_blob.", quote(e.at.Blob))
 	case hasStatus(err, http.StatusPreconditionFailed) && e.etag != "":
 		if now, err := e.set.look(ctx, e.at, client); err == nil {
@@ -161,6 +166,7 @@ func (e *editCall) read(ctx context.Context, client *blob.Client, most int64) (d
 	if old, err = standingOf(propertiesOf(&resp)); err != nil {
 		return nil, old, err
 	}
+	old.hierarchical = inHierarchy(raw)
 	if err := e.editable(&old, most); err != nil {
 		return nil, old, err
 	}

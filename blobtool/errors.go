@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 )
 
@@ -47,7 +49,8 @@ var (
 	ErrTooLarge = fault.ErrTooLarge
 	// ErrExists: a blob that a write would make is there already.
 	ErrExists = errors.New("blob exists")
-	// ErrLocked: a lease, an immutability policy or a legal hold forbids the write.
+	// ErrLocked: a lease, an immutability policy or a legal hold forbids the write, or another
+	// upload is under way, or the name is that of a deleted blob that can still be restored.
 	ErrLocked = errors.New("blob locked")
 	// ErrNotConfirmed: nobody confirmed a write that destroys something.
 	ErrNotConfirmed = errors.New("not confirmed")
@@ -98,6 +101,10 @@ func (e *Error) Error() string {
 	case e.Status != 0:
 		fmt.Fprintf(&b, " (status %d, code %q, x-ms-request-id %q)", e.Status, e.Code, e.RequestID)
 	case e.cause != nil:
+		if response, ok := errors.AsType[*azcore.ResponseError](e.cause); ok { // its text has the body
+			fmt.Fprintf(&b, ": status %d, code %q", response.StatusCode, printable(response.ErrorCode))
+			break
+		}
 		fmt.Fprintf(&b, ": %v", e.cause)
 	}
 	return b.String()

@@ -27,6 +27,24 @@ func (s *Set) SetRetryDelay(d time.Duration) { s.retryDelay = d }
 // SetStall sets how long a connection may bring nothing.
 func (s *Set) SetStall(d time.Duration) { s.transport.stall = d }
 
+// SetAsking sets how long users may take to answer in a session, and how often their clients hear
+// of the call meanwhile.
+func (s *Set) SetAsking(most, awake time.Duration) {
+	s.writing.asker.time, s.writing.asker.awake = most, awake
+}
+
+// UsedStates remembers which states were used.
+type UsedStates = usedStates
+
+// Take uses a state up.
+func (u *UsedStates) Take(user, state string, now time.Time) error { return u.take(user, state, now) }
+
+// Bounds of UsedStates.
+const (
+	MaxUsed     = maxUsed
+	MaxUsedEver = maxUsedEver
+)
+
 // Overlap makes the set's searches read so many blobs at the same time.
 func (s *Set) Overlap(n int) { s.overlap = n }
 
@@ -58,6 +76,17 @@ func (s *Set) CopyBlob(ctx context.Context, user, blob string) (path string, err
 func (s *Set) WriteBlob(ctx context.Context, req *mcp.CallToolRequest, blob, text, etag string) (string, error) {
 	out, err := s.writeBlob(ctx, req, writeInput{BlobPath: blob, Text: &text, IfMatch: etag})
 	return out.ETag, err
+}
+
+// What write_blob takes and returns.
+type (
+	WriteInput  = writeInput
+	WriteOutput = writeOutput
+)
+
+// Write is the tool write_blob with all of its arguments, and nothing around it.
+func (s *Set) Write(ctx context.Context, req *mcp.CallToolRequest, in WriteInput) (WriteOutput, error) {
+	return s.writeBlob(ctx, req, in)
 }
 
 // EditBlob is the tool edit_blob with nothing around it.
@@ -156,4 +185,17 @@ func BlobURL(name, versionID string) (string, error) {
 		return "", err
 	}
 	return client.URL(), nil
+}
+
+// SetCopyLimits sets what one request copies, and the size of blocks beyond.
+func (s *Set) SetCopyLimits(one, block int64) { s.writing.onePut, s.writing.copiedBlock = one, block }
+
+// ParseDeletionIDs is the parser of listings for what azblob leaves out.
+var ParseDeletionIDs = parseDeletionIDs
+
+// CopyWithin is the tool copy_blob with nothing around it, for a user.
+func (s *Set) CopyWithin(ctx context.Context, user, from, to string) error {
+	req := &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: user}}}
+	_, err := s.copyBlob(ctx, req, copyInput{SourcePath: from, BlobPath: to})
+	return err
 }

@@ -185,19 +185,22 @@ func (w *world) findCredential(ctx context.Context) (azcore.TokenCredential, err
 	if info := auth.TokenInfoFromContext(ctx); info != nil && info.UserID == w.userID("bob") {
 		user = w.bob
 	}
-	return tokenFunc(func(policy.TokenRequestOptions) (string, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		token := w.tokens[user]
-		if token == "" { // once: signing takes longer than most calls
-			token = tenant.Token(user, w.client, tenant.Storage(), "user_impersonation")
-			if w.tokens == nil {
-				w.tokens = map[*entratest.User]string{}
-			}
-			w.tokens[user] = token
+	return tokenFunc(func(policy.TokenRequestOptions) (string, error) { return w.storageToken(user), nil }), nil
+}
+
+// storageToken returns a user's token for the storage account.
+func (w *world) storageToken(user *entratest.User) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	token := w.tokens[user]
+	if token == "" { // once: signing takes longer than most calls
+		token = tenant.Token(user, w.client, tenant.Storage(), "user_impersonation")
+		if w.tokens == nil {
+			w.tokens = map[*entratest.User]string{}
 		}
-		return token, nil
-	}), nil
+		w.tokens[user] = token
+	}
+	return token
 }
 
 // tokenFunc is a credential.
@@ -216,13 +219,26 @@ func (w *world) connect(t testing.TB, bearer string) *mcp.ClientSession {
 
 func (w *world) connectWith(t testing.TB, bearer string, options *mcp.ClientOptions) *mcp.ClientSession {
 	t.Helper()
+	return w.connectVersion(t, bearer, "", options)
+}
+
+// connectVersion is connectWith for a version of the protocol; empty is the newest.
+func (w *world) connectVersion(t testing.TB, bearer, version string, options *mcp.ClientOptions) *mcp.ClientSession {
+	t.Helper()
+	return w.connectClient(t, bearer, version, options, func(*mcp.Client) {})
+}
+
+// connectClient is connectVersion for a client that is changed first.
+func (w *world) connectClient(t testing.TB, bearer, version string, options *mcp.ClientOptions, change func(*mcp.Client)) *mcp.ClientSession {
+	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, options)
+	change(client)
 	session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{
 		Endpoint:   w.url,
 		HTTPClient: &http.Client{Transport: &bearerTransport{transport, bearer}},
-	}, nil)
+	}, &mcp.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil {
 		t.Fatal(err)
 	}

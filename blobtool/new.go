@@ -172,6 +172,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 	errs = append(errs, faults...)
 	if o.Write != nil {
 		s.writing, faults = newWriting(container, *o.Write, o.Now)
+		s.writing.asker.states.place = s.serviceURL + "/" + container
 		errs = append(errs, faults...)
 	}
 	s.offered, faults = s.choose(o.Tools)
@@ -236,7 +237,9 @@ func (s *Set) tools() []tool {
 		{"read_blob", (*Set).registerReadBlob},
 	}
 	if s.writing != nil {
-		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob})
+		all = append(all, tool{"write_blob", (*Set).registerWriteBlob}, tool{"edit_blob", (*Set).registerEditBlob}, tool{"delete_blob", (*Set).registerDeleteBlob},
+			tool{"copy_blob", (*Set).registerCopyBlob}, tool{undeleteName, (*Set).registerUndeleteBlob})
+		all = append(all, tool{"append_blob", (*Set).registerAppendBlob}, tool{"set_metadata", (*Set).registerSetMetadata}, tool{"set_tags", (*Set).registerSetTags})
 	}
 	if s.container == "" {
 		return append([]tool{{"list_containers", (*Set).registerListContainers}}, all...)

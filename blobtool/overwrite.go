@@ -28,13 +28,16 @@ type tagPlan struct {
 // else those that the blob has. Tags that the user may not read can't be kept, so dropping them
 // takes the call's word.
 func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Client, now *standing, given map[string]string, drop bool) (tagPlan, error) {
+	if now.hierarchical && len(given) > 0 {
+		return tagPlan{}, noTagsThere()
+	}
 	if now.tagCount == 0 {
 		return tagPlan{tags: given}, nil
 	}
 	if drop {
 		return tagPlan{tags: given, note: fmt.Sprintf("The blob's %d index tags were dropped.", now.tagCount)}, nil
 	}
-	resp, err := client.GetTags(ctx, nil)
+	old, err := readTags(ctx, client)
 	if err != nil {
 		e := refusedWrite(ctx, at, err, now.etag, now)
 		if errors.Is(e, ErrPermission) && !e.between {
@@ -43,15 +46,29 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 		}
 		return tagPlan{}, e
 	}
-	old := map[string]string{}
-	for _, tag := range resp.BlobTagSet {
-		old[value(tag.Key)] = value(tag.Value)
-	}
 	plan := tagPlan{tags: old, kept: true, pinned: pinTags(old)}
 	if given != nil {
 		plan.tags, plan.kept, plan.note = given, false, "The tags of this call have replaced the blob's own."
 	}
 	return plan, nil
+}
+
+// readTags returns a blob's tags.
+func readTags(ctx context.Context, client *blob.Client) (map[string]string, error) {
+	resp, err := client.GetTags(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	tags := make(map[string]string, len(resp.BlobTagSet))
+	for _, tag := range resp.BlobTagSet {
+		tags[value(tag.Key)] = value(tag.Value)
+	}
+	return tags, nil
+}
+
+// noTagsThere is for accounts with a hierarchical namespace.
+func noTagsThere() *Error {
+	return failuref(ErrUnsupported, "The storage account has a hierarchical namespace, where blobs have no index tags. Nothing was changed. Call again without tags; metadata, such as set_metadata sets, can say the same.")
 }
 
 // pinTags returns the condition (x-ms-if-tags) that a blob has these tags.
@@ -61,12 +78,4 @@ func pinTags(tags map[string]string) string {
 		terms = append(terms, fmt.Sprintf(`"%s" = '%s'`, key, tags[key])) // tags have no quotes
 	}
 	return strings.Join(terms, " AND ")
-}
-
-// keptUndo says how to go back to what an overwrite replaced.
-func keptUndo(old *standing) *undo {
-	if old.version != "" {
-		return &undo{Possible: true, VersionID: old.version, How: "The content before is still there as a previous version: read_blob with version_id shows it, and writing it again restores it."}
-	}
-	return &undo{How: "There is no undo that Azure's answers show: the account keeps no versions. If it has soft delete, it keeps a snapshot of the content before for some days, which an administrator can restore."}
 }

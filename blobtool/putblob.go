@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // as Azure stores it, to recognize content, not to protect it
 	"crypto/rand"
+	"hash/crc64"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
@@ -17,10 +18,13 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
 )
 
-// A put is a block blob to write in one request (Put Blob).
+// A put is a block blob to write in one request: its content (Put Blob), blocks that are staged
+// already (Put Block List), or a copy (Put Blob From URL).
 type put struct {
 	at       names.Location
 	data     []byte
+	blocks   *stagedBlocks // if not nil, they are the content
+	copied   *copySource   // if not nil and there are no blocks, this is the content
 	headers  blob.HTTPHeaders
 	metadata map[string]*string // without the marker
 	tags     tagPlan
@@ -29,49 +33,106 @@ type put struct {
 	untagged bool // the user may not set tags, so it was written without
 }
 
+// stagedBlocks is content that waits for a commit.
+type stagedBlocks struct {
+	ids    []string
+	size   int64
+	md5    []byte
+	marker string // of the upload, so that a repeated commit recognizes itself
+}
+
+// size is the size of the content.
+func (p *put) size() int64 {
+	switch {
+	case p.blocks != nil:
+		return p.blocks.size
+	case p.copied != nil:
+		return p.copied.size
+	}
+	return int64(len(p.data))
+}
+
 // put writes it.
 func (s *Set) put(ctx context.Context, in *container.Client, p *put) (written, *standing, error) {
 	client := in.NewBlockBlobClient(p.at.Blob)
 	a := &attempt{set: s, at: p.at, client: client.BlobClient(), before: p.before, marker: rand.Text()}
+	if p.blocks != nil {
+		a.marker = p.blocks.marker
+	}
 	a.md5 = func() []byte {
+		switch {
+		case p.blocks != nil:
+			return p.blocks.md5
+		case p.copied != nil:
+			return p.copied.headers.BlobContentMD5
+		}
 		sum := md5.Sum(p.data) //nolint:gosec // see the import
 		return sum[:]
 	}
 	p.metadata[properties.Marker] = &a.marker
 	a.send = func(ctx context.Context) (written, error) {
-		w, err := p.upload(ctx, client)
+		w, err := p.send(ctx, client)
 		if bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch) && len(p.tags.tags) > 0 && !p.tags.kept && !p.untagged {
 			p.untagged = true // for the next tries too
-			w, err = p.upload(ctx, client)
+			w, err = p.send(ctx, client)
 		}
 		return w, err
 	}
 	return a.run(ctx)
 }
 
-// upload sends it once.
-func (p *put) upload(ctx context.Context, client *blockblob.Client) (written, error) {
-	conditions := &blob.ModifiedAccessConditions{}
-	if p.before == "" {
-		conditions.IfNoneMatch = new(azcore.ETagAny)
-	} else {
-		conditions.IfMatch = &p.before
-	}
-	if p.tags.pinned != "" {
-		conditions.IfTags = &p.tags.pinned
-	}
-	o := &blockblob.UploadOptions{
-		HTTPHeaders: &p.headers, Metadata: p.metadata, TransactionalValidation: blob.TransferValidationTypeComputeCRC64(),
-		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: conditions},
-	}
+// send sends it once.
+func (p *put) send(ctx context.Context, client *blockblob.Client) (written, error) {
+	conditions := &blob.AccessConditions{ModifiedAccessConditions: p.conditions()}
+	var tags map[string]string
 	if !p.untagged {
-		o.Tags = p.tags.tags
+		tags = p.tags.tags
 	}
-	resp, err := client.Upload(ctx, streaming.NopCloser(bytes.NewReader(p.data)), o)
+	if p.blocks != nil {
+		headers := p.headers
+		headers.BlobContentMD5 = p.blocks.md5 // Azure computes none of blocks
+		resp, err := client.CommitBlockList(ctx, p.blocks.ids, &blockblob.CommitBlockListOptions{
+			HTTPHeaders: &headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions,
+		})
+		if err != nil {
+			return written{}, err
+		}
+		return writtenOf(resp.ETag, resp.VersionID)
+	}
+	if p.copied != nil {
+		return p.copied.put(ctx, client, &blockblob.UploadBlobFromURLOptions{HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions})
+	}
+	resp, err := client.Upload(ctx, streaming.NopCloser(bytes.NewReader(p.data)), &blockblob.UploadOptions{
+		HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions,
+		TransactionalValidation: crc64Of(p.data),
+	})
 	if err != nil {
 		return written{}, err
 	}
 	return writtenOf(resp.ETag, resp.VersionID)
+}
+
+// crc64Table has the polynomial of x-ms-content-crc64 (Azure's reference of Put Blob).
+var crc64Table = crc64.MakeTable(0x9A6C9329AC4BC9B5)
+
+// crc64Of returns the checksum that Azure compares with what it receives. To compute it, the SDK
+// would copy the content.
+func crc64Of(data []byte) blob.TransferValidationType {
+	return blob.TransferValidationTypeCRC64(crc64.Checksum(data, crc64Table))
+}
+
+// conditions are what must stand there.
+func (p *put) conditions() *blob.ModifiedAccessConditions {
+	c := &blob.ModifiedAccessConditions{}
+	if p.before == "" {
+		c.IfNoneMatch = new(azcore.ETagAny)
+	} else {
+		c.IfMatch = &p.before
+	}
+	if p.tags.pinned != "" {
+		c.IfTags = &p.tags.pinned
+	}
+	return c
 }
 
 // notes returns what a result says about the tags.

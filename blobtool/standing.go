@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/lease"
@@ -23,11 +24,15 @@ type standing struct {
 	size      int64
 	kind      blob.BlobType
 	directory bool
+	sealed    bool // an append blob that nobody can append to
 	headers   blob.HTTPHeaders
 	metadata  map[string]*string // names in lower case, without the marker
 	marker    string             // of the last write by this package, or empty
 	tagCount  int64
+	tags      map[string]string // only if a call sets them
 	version   string
+
+	hierarchical bool // the account has a hierarchical namespace
 
 	leased         lease.StateType
 	leaseDuration  lease.DurationType
@@ -37,21 +42,30 @@ type standing struct {
 
 // look asks Azure what stands under a name. It is not an access: it sends Get Blob Properties.
 func (s *Set) look(ctx context.Context, at names.Location, client *blob.Client) (standing, error) {
-	props, err := client.GetProperties(ctx, nil)
+	var raw *http.Response
+	props, err := client.GetProperties(policy.WithCaptureResponse(ctx, &raw), nil)
 	if isNoBlob(err) {
 		return standing{}, nil
 	}
 	if err != nil {
 		return standing{}, fromAzure(ctx, at, err)
 	}
-	return standingOf(&props)
+	now, err := standingOf(&props)
+	now.hierarchical = inHierarchy(raw)
+	return now, err
+}
+
+// inHierarchy reports whether an answer about a blob is from an account with a hierarchical
+// namespace. azblob omits the header that only those send.
+func inHierarchy(raw *http.Response) bool {
+	return raw != nil && raw.Header.Get("x-ms-resource-type") != ""
 }
 
 // standingOf returns the standing for properties. It checks what results contain.
 func standingOf(p *blob.GetPropertiesResponse) (standing, error) {
 	n := standing{
 		exists: true, etag: value(p.ETag), size: value(p.ContentLength), kind: value(p.BlobType),
-		directory: isDirectory(p.Metadata), tagCount: value(p.TagCount), version: shownVersion(p.VersionID),
+		directory: isDirectory(p.Metadata), sealed: value(p.IsSealed), tagCount: value(p.TagCount), version: shownVersion(p.VersionID),
 		headers: blob.HTTPHeaders{
 			BlobContentType: p.ContentType, BlobContentEncoding: p.ContentEncoding, BlobContentLanguage: p.ContentLanguage,
 			BlobContentDisposition: p.ContentDisposition, BlobCacheControl: p.CacheControl, BlobContentMD5: p.ContentMD5,

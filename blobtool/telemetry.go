@@ -42,6 +42,15 @@ const (
 	opGetProperties  = "get_properties"
 	opPutBlob        = "put_blob"
 	opDeleteBlob     = "delete_blob"
+	opUndeleteBlob   = "undelete_blob"
+	opCopyBlob       = "put_blob_from_url"
+	opCopyBlock      = "put_block_from_url"
+	opPutBlock       = "put_block"
+	opPutBlockList   = "put_block_list"
+	opGetBlockList   = "get_block_list"
+	opAppendBlock    = "append_block"
+	opSetMetadata    = "set_metadata"
+	opSetTags        = "set_tags"
 )
 
 // The outcomes of saving a copy.
@@ -58,7 +67,9 @@ func newSetTelemetry(o *Options) *setTelemetry {
 	})
 	t.read = telemetry.NewCounter(t.Telemetry, telemetry.StorageBytes, func(operation string) []attribute.KeyValue {
 		return []attribute.KeyValue{telemetry.Operation.String(operation)}
-	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob)
+	}, opListContainers, opListBlobs, opFindByTags, opGetTags, opGetBlob, opGetProperties, opPutBlob, opDeleteBlob,
+		opUndeleteBlob, opCopyBlob, opCopyBlock, opPutBlock, opPutBlockList, opGetBlockList,
+		opAppendBlock, opSetMetadata, opSetTags)
 	if o.DownloadDir == "" {
 		return t
 	}
@@ -90,8 +101,8 @@ func operationOf(req *http.Request) string {
 	switch comp := q.Get("comp"); {
 	case req.Method == http.MethodHead && comp == "":
 		return opGetProperties
-	case req.Method == http.MethodPut && comp == "" && q.Get("restype") == "":
-		return opPutBlob
+	case req.Method == http.MethodPut && q.Get("restype") == "":
+		return operationOfPut(comp, copySourceOf(req.Header) != "")
 	case req.Method == http.MethodDelete && comp == "" && q.Get("restype") == "":
 		return opDeleteBlob
 	case req.Method != http.MethodGet:
@@ -106,6 +117,33 @@ func operationOf(req *http.Request) string {
 		return opFindByTags
 	case comp == "tags":
 		return opGetTags
+	case comp == "blocklist":
+		return opGetBlockList
+	}
+	return telemetry.Other
+}
+
+// operationOfPut is operationOf for a PUT.
+func operationOfPut(comp string, copies bool) string {
+	switch {
+	case comp == "" && copies:
+		return opCopyBlob
+	case comp == "":
+		return opPutBlob
+	case comp == "block" && copies:
+		return opCopyBlock
+	case comp == "block":
+		return opPutBlock
+	case comp == "blocklist":
+		return opPutBlockList
+	case comp == "undelete":
+		return opUndeleteBlob
+	case comp == "appendblock":
+		return opAppendBlock
+	case comp == "metadata":
+		return opSetMetadata
+	case comp == "tags":
+		return opSetTags
 	}
 	return telemetry.Other
 }
@@ -215,6 +253,8 @@ var codeNames = []bloberror.Code{
 	"FeatureNotYetSupportedForHierarchicalNamespaceAccounts",
 	bloberror.BlobAlreadyExists, bloberror.LeaseIDMissing, bloberror.SnapshotsPresent, bloberror.InvalidBlobType,
 	bloberror.BlobImmutableDueToPolicy, "BlobImmutableDueToLegalHold", "DirectoryIsNotEmpty", bloberror.MD5Mismatch,
+	bloberror.CannotVerifyCopySource, "SourceConditionNotMet", "InvalidSourceBlobType", bloberror.InvalidBlobOrBlock, bloberror.InvalidBlockList,
+	bloberror.AppendPositionConditionNotMet, bloberror.BlockCountExceedsLimit, bloberror.ResourceTypeMismatch, bloberror.MetadataTooLarge,
 }
 
 // codeName returns Azure's error code, if it is a known one, or the status if there is none.

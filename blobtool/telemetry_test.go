@@ -88,6 +88,62 @@ func TestTelemetryOfReading(t *testing.T) {
 	wantSeries(t, r, telemetry.SavedBytes, "", 10)
 }
 
+func TestTelemetryOfWriting(t *testing.T) {
+	t.Parallel()
+	w, r := observedWorld(t, func(o *blobtool.Options) {
+		o.DownloadDir, o.Write = "", &blobtool.WriteOptions{Allow: []string{"docs"}, Confirm: yes}
+	})
+	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
+	session := w.connect(t, "alice")
+	at := func(more args) args { more["blob_path"] = "hidden/a.txt"; return more }
+	w.wrote(t, session, "append_blob", at(args{"create": true, "text": "needle"}))
+	etag := w.wrote(t, session, "append_blob", at(args{"text": "needle"})).ETag
+	etag = w.wrote(t, session, "set_metadata", at(args{"if_match": etag, "set": args{"needle": "x"}})).ETag
+	w.wrote(t, session, "set_tags", at(args{"if_match": etag, "old_tags": args{}, "tags": args{"needle": "x"}}))
+	w.wrote(t, session, "delete_blob", at(args{"if_match": etag}))
+	for operation, n := range map[string]float64{"put_blob": 1, "append_block": 2, "set_metadata": 1, "get_tags": 1, "set_tags": 1, "delete_blob": 1, "get_properties": 4} {
+		wantSeries(t, r, telemetry.StorageDuration, "mcpentra.operation="+operation+",mcpentra.status=2xx", n)
+	}
+	w.storage.PutAppend("docs", "hidden/a.txt", []byte("x"), "text/plain", 50_000)
+	w.write(t, session, "append_blob", at(args{"text": "needle"}))
+	calls := r.Named(telemetry.SpanStorage)
+	if last := calls[len(calls)-2]; !last.Has(telemetry.ErrorType, "BlockCountExceedsLimit") { // the last looks
+		t.Errorf("call: %+v; want error.type BlockCountExceedsLimit", last)
+	}
+}
+
+func TestTelemetryOfCopying(t *testing.T) {
+	t.Parallel()
+	r := telemetrytest.New()
+	w := newWorldOn(t, softDelete, func(o *blobtool.Options) {
+		o.TracerProvider, o.MeterProvider = r.TracerProvider(), r.MeterProvider()
+		o.DownloadDir, o.Write = "", &blobtool.WriteOptions{Allow: []string{"docs"}, Confirm: yes}
+	})
+	w.storage.GrantContributor(w.alice.ObjectID, "docs", "")
+	w.storage.Put("docs", "source.txt", []byte("the content"), "text/plain")
+	session := w.connect(t, "alice")
+	one := w.wrote(t, session, "copy_blob", args{"source_path": "source.txt", "blob_path": "a.txt"})
+	w.inBlocks()
+	w.wrote(t, session, "copy_blob", args{"source_path": "source.txt", "blob_path": "b.txt"})
+	w.wrote(t, session, "delete_blob", args{"blob_path": "a.txt", "if_match": one.ETag})
+	w.wrote(t, session, "undelete_blob", args{"blob_path": "a.txt"})
+	for operation, n := range map[string]float64{"put_blob_from_url": 1, "put_block_from_url": 3, "put_block_list": 1, "undelete_blob": 1} {
+		wantSeries(t, r, telemetry.StorageDuration, "mcpentra.operation="+operation+",mcpentra.status=2xx", n)
+	}
+	wantSeries(t, r, telemetry.StorageDuration, "mcpentra.operation=get_block_list,mcpentra.status=4xx", 1)
+	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlockFromURL, Status: 412, Code: "SourceConditionNotMet"})
+	w.write(t, session, "copy_blob", args{"source_path": "source.txt", "blob_path": "c.txt"})
+	refused := 0 // blocks at the same time may be refused too, or canceled
+	for _, call := range r.Named(telemetry.SpanStorage) {
+		if call.Has(telemetry.Operation, "put_block_from_url") && call.Has(telemetry.ErrorType, "SourceConditionNotMet") {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("no call has the error.type SourceConditionNotMet")
+	}
+}
+
 func TestTelemetryOfCopiesNotSaved(t *testing.T) {
 	t.Parallel()
 	w, r := observedWorld(t, func(o *blobtool.Options) { o.MaxFileBytes = 5 })

@@ -42,13 +42,12 @@ func newTransport(client *http.Client, tell *setTelemetry) *transport {
 
 func defaultRoundTripper() http.RoundTripper {
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 30 * time.Second,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConns:          256,
-		MaxIdleConnsPerHost:   64,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second, // a stallWatch limits the wait for an answer
+		IdleConnTimeout:     90 * time.Second,
+		MaxIdleConns:        256,
+		MaxIdleConnsPerHost: 64,
 	}
 }
 
@@ -70,6 +69,9 @@ func (t *transport) send(req *http.Request) (*http.Response, error) {
 	// gzip, so that sizes and ranges would not be the blob's.
 	req.Header.Set("Accept-Encoding", "identity")
 	watch := newStallWatch(req.Context(), t.stall)
+	if copySourceOf(req.Header) != "" {
+		watch.pause() // the answer comes when all is copied: the call's time limits it
+	}
 	resp, err := t.client.Do(req.WithContext(watch.ctx)) //nolint:contextcheck // derived from the request's
 	if err != nil {
 		return nil, watch.end(err)

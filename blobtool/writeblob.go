@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"mime"
 	"strings"
@@ -28,16 +29,31 @@ type writeInput struct {
 	Tags        map[string]string `json:"tags,omitempty" jsonschema:"Index tags, at most 10. If omitted, an overwritten blob keeps its own; otherwise these replace all of them. They require the role Storage Blob Data Owner."`
 	IfMatch     string            `json:"if_match,omitempty" jsonschema:"etag of the blob to overwrite, from the result that showed its content. If omitted, the call makes a new blob, and is refused if there is one of that name."`
 	DropTags    bool              `json:"drop_tags,omitempty" jsonschema:"Overwrite the blob even if that loses index tags that the user may not read."`
+	More        bool              `json:"more,omitempty" jsonschema:"For content in pieces: true with each piece but the last. The blob is written with the last piece, which may be empty text."`
+	Upload      string            `json:"upload,omitempty" jsonschema:"For content in pieces: upload from the result of the piece before; omitted with the first piece. The settings of the first piece hold and need not be repeated."`
+	Offset      *int64            `json:"offset,omitempty" jsonschema:"For content in pieces: next_offset from the result of the piece before, given together with upload."`
 }
 
 // registerWriteBlob adds the tool write_blob.
 func (s *Set) registerWriteBlob(srv *mcp.Server) {
+	input, output, pieces := schemaFor[writeInput](), writeSchema(), ""
+	if s.writing.inPieces() {
+		output = uploadSchema()
+		output.Properties["action"].Description = "What was done: created, overwritten, or staged (a piece; the blob is not changed yet)."
+		pieces = fmt.Sprintf("Larger content, up to %d bytes, comes in pieces, one call after the other: see more. ", s.writing.maxBytes)
+	} else {
+		for _, name := range []string{"more", "upload", "offset"} {
+			dropProperty(input, name)
+		}
+	}
 	addWriteTool(s, srv, &mcp.Tool{
 		Name:  "write_blob",
 		Title: "Write a blob",
-		Description: fmt.Sprintf("Writes a whole blob in %s, with the permissions of the signed-in user: content of up to %d bytes. ", s.where(), s.writing.maxBytes) +
+		Description: fmt.Sprintf("Writes a whole blob in %s, with the permissions of the signed-in user: content of up to %d bytes. ", s.where(), s.writing.inline()) + pieces +
 			"Makes a new blob, or, with if_match, overwrites the one that has that etag and keeps its headers, metadata and tags unless the call gives others. Never overwrites what changed in between. " + saysOutcome,
-		Annotations: writes("Write a blob", true),
+		InputSchema:  input,
+		OutputSchema: output,
+		Annotations:  writes("Write a blob", true),
 	}, s.writeBlob)
 }
 
@@ -52,6 +68,9 @@ func (s *Set) writeBlob(ctx context.Context, req *mcp.CallToolRequest, in writeI
 		return out, err
 	}
 	w := &writeCall{set: s, req: req, at: at, in: in}
+	if err := w.resume(); err != nil {
+		return out, err
+	}
 	if err := w.check(); err != nil {
 		return out, err
 	}
@@ -61,9 +80,12 @@ func (s *Set) writeBlob(ctx context.Context, req *mcp.CallToolRequest, in writeI
 	if w.all, err = s.containerClient(ctx, at.Container); err != nil {
 		return out, err
 	}
-	if w.put.before == "" {
+	switch {
+	case w.piece != nil:
+		err = w.upload(ctx, &out)
+	case w.put.before == "":
 		err = w.create(ctx, &out)
-	} else {
+	default:
 		err = w.overwrite(ctx, &out)
 	}
 	return out, err
@@ -86,12 +108,17 @@ type writeCall struct {
 	in  writeInput
 	all *container.Client
 	put put
+
+	piece *piece // of an upload; nil: the call brings all of the content
 }
 
 // check checks the arguments and begins the put.
 func (w *writeCall) check() error {
 	in := &w.in
-	data, err := in.content(w.set.writing.maxBytes)
+	data, err := in.content(w.set.writing.inline())
+	if errors.Is(err, ErrTooLarge) && w.set.writing.inPieces() {
+		return failuref(ErrTooLarge, "The content is larger than %d bytes, the most that one call can bring. Nothing was written. Write it in pieces: begin with the first piece and more.", maxInline)
+	}
 	if err != nil {
 		return err
 	}
@@ -118,7 +145,13 @@ func (w *writeCall) check() error {
 	}
 	w.put.metadata = pointers(metadata)
 	w.put.tags.tags = in.Tags
-	return properties.CheckTags(in.Tags)
+	if in.DropTags && etag == "" {
+		return failuref(ErrInvalidArgument, "drop_tags is only for overwriting; give if_match, or leave drop_tags out")
+	}
+	if err := properties.CheckTags(in.Tags); err != nil {
+		return err
+	}
+	return w.checkPiece()
 }
 
 // content returns the content of the call.
@@ -147,18 +180,16 @@ func tooLargeToWrite(most int64) error {
 
 // create makes a new blob.
 func (w *writeCall) create(ctx context.Context, out *writeOutput) error {
-	if w.in.DropTags {
-		return failuref(ErrInvalidArgument, "drop_tags is only for overwriting; give if_match, or leave drop_tags out")
-	}
 	done, now, err := w.set.put(ctx, w.all, &w.put)
 	if err != nil {
+		*out = outputFor(w.at)
 		out.refuse(now)
 		return err
 	}
-	out.did("created", done, int64(len(w.put.data)))
-	out.Message = fmt.Sprintf("Blob %s was created with %d bytes.", quote(w.at.Blob), len(w.put.data))
+	out.did("created", done, w.put.size())
+	out.Message = fmt.Sprintf("Blob %s was created with %d bytes.", quote(w.at.Blob), w.put.size())
 	out.Notes = w.put.notes()
-	out.Undo = &undo{Possible: true, How: "Nothing was there before: deleting the blob, as long as it has this etag, undoes it."}
+	out.Undo = createdUndo()
 	return nil
 }
 
@@ -174,32 +205,42 @@ func (w *writeCall) overwrite(ctx context.Context, out *writeOutput) error {
 	if err != nil {
 		return err
 	}
-	notes, err := w.keep(ctx, client, &old)
+	notes, err := w.prepare(ctx, client, &old, int64(len(w.put.data)))
 	if err != nil {
 		out.show(&old)
 		return err
 	}
-	back := keptUndo(&old)
-	text := fmt.Sprintf("Overwrite blob %s in container %s: its %d bytes are replaced by %d others. %s", quote(w.at.Blob), quote(w.at.Container), old.size, len(w.put.data), back.How)
-	if err := w.set.mayDestroy(ctx, w.req, w.at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
-		out.show(&old)
-		return err
+	return w.replace(ctx, out, &old, notes)
+}
+
+// prepare decides what is kept of the blob that is overwritten, and asks for confirmation. size is
+// that of the new content.
+func (w *writeCall) prepare(ctx context.Context, client *blob.Client, old *standing, size int64) (notes []string, err error) {
+	if notes, err = w.keep(ctx, client, old); err != nil {
+		return nil, err
 	}
+	text := fmt.Sprintf("Overwrite blob %s in container %s: its %d bytes are replaced by %d others. %s", quote(w.at.Blob), quote(w.at.Container), old.size, size, keptUndo(old).How)
+	return notes, w.set.mayDestroy(ctx, w.req, w.at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text})
+}
+
+// replace writes over a blob.
+func (w *writeCall) replace(ctx context.Context, out *writeOutput, old *standing, notes []string) error {
 	done, now, err := w.set.put(ctx, w.all, &w.put)
 	if err != nil {
+		*out = outputFor(w.at)
 		out.refuse(now)
 		return err
 	}
-	out.did("overwritten", done, int64(len(w.put.data)))
-	out.Message = fmt.Sprintf("Blob %s was overwritten with %d bytes.", quote(w.at.Blob), len(w.put.data))
-	out.Undo, out.Notes = back, append(notes, w.put.notes()...)
+	out.did("overwritten", done, w.put.size())
+	out.Message = fmt.Sprintf("Blob %s was overwritten with %d bytes.", quote(w.at.Blob), w.put.size())
+	out.Undo, out.Notes = keptUndo(old), append(notes, w.put.notes()...)
 	return nil
 }
 
 // keep fills in what the blob has and the call does not give.
 func (w *writeCall) keep(ctx context.Context, client *blob.Client, old *standing) (notes []string, err error) {
 	given := w.put.headers.BlobContentType
-	if w.put.headers, notes = old.headersFor(given, w.in.Text != nil); given == nil {
+	if w.put.headers, notes = old.headersFor(given, w.isText()); given == nil {
 		if err := w.set.writing.types.CheckKept(value(old.headers.BlobContentType), w.at.Blob); err != nil {
 			return nil, err
 		}
@@ -209,6 +250,14 @@ func (w *writeCall) keep(ctx context.Context, client *blob.Client, old *standing
 	}
 	w.put.tags, err = w.set.planTags(ctx, w.at, client, old, w.in.Tags, w.in.DropTags)
 	return notes, err
+}
+
+// isText reports whether all of the content was given as text.
+func (w *writeCall) isText() bool {
+	if w.piece != nil {
+		return w.piece.after.Text
+	}
+	return w.in.Text != nil
 }
 
 // headersFor returns a blob's headers for new content, of that type if one is given. What would be

@@ -31,7 +31,7 @@ func refusedWrite(ctx context.Context, at names.Location, err error, before azco
 	}
 	if v, known := writeVerdict(at, bloberror.Code(e.Code), before, now); known {
 		e.Kind, e.text = v.kind, v.text
-	} else if now != nil {
+	} else {
 		e.text += " Nothing was changed by this call."
 	}
 	return e
@@ -41,30 +41,66 @@ func refusedWrite(ctx context.Context, at names.Location, err error, before azco
 func writeVerdict(at names.Location, code bloberror.Code, before azcore.ETag, now *standing) (verdict, bool) {
 	name := quote(at.Blob)
 	switch code {
-	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.BlobNotFound:
+	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.TargetConditionNotMet, bloberror.BlobNotFound, bloberror.AppendPositionConditionNotMet:
 		return conflictVerdict(name, before, now), true
 	case bloberror.LeaseIDMissing, bloberror.LeaseIDMismatchWithBlobOperation, bloberror.LeaseLost, bloberror.LeaseNotPresentWithBlobOperation:
 		return leaseVerdict(name, now), true
 	case bloberror.BlobImmutableDueToPolicy:
 		return verdict{ErrLocked, fmt.Sprintf("Blob %s is immutable: a retention policy forbids this change%s. Nothing was changed, and no role allows it. Write to another name.", name, policyTerm(now))}, true
-	case "BlobImmutableDueToLegalHold":
+	case legalHold:
 		return verdict{ErrLocked, fmt.Sprintf("Blob %s is immutable: a legal hold forbids this change until someone removes the hold. Nothing was changed, and no role allows it. Write to another name.", name)}, true
+	case bloberror.PendingCopyOperation:
+		return verdict{ErrLocked, fmt.Sprintf("Someone else is copying onto blob %s. Nothing was changed. Try again later, or write to another name.", name)}, true
 	case bloberror.SnapshotsPresent:
 		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s has snapshots, which would be deleted with it. Nothing was deleted. If the user wants that too, call delete_blob again with delete_snapshots.", name)}, true
 	case bloberror.InvalidBlobType:
-		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is of another type than this write makes, or was made by another kind of upload. Nothing was changed. Write to another name.", name)}, true
-	case "DirectoryIsNotEmpty":
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is of another type than this write makes, or was made by the Data Lake API, whose files can only be replaced as a whole. Nothing was changed. Write to another name.", name)}, true
+	case "DirectoryIsNotEmpty", "DirectoryNotEmpty":
 		return verdict{ErrDirectory, fmt.Sprintf("%s is a directory that is not empty. Nothing was deleted. Delete the blobs in it first.", name)}, true
-	case "ResourceTypeMismatch", "PathConflict", "ResourceAlreadyExists":
-		return verdict{ErrDirectory, fmt.Sprintf("%s is a directory, or would be below a file. Nothing was changed. Write to another name.", name)}, true
-	case bloberror.AuthorizationPermissionMismatch, bloberror.InsufficientAccountPermissions:
+	case bloberror.ResourceTypeMismatch, "PathConflict", bloberror.ResourceAlreadyExists:
+		return verdict{ErrDirectory, fmt.Sprintf("%s is a directory, or would be below a file: the account has a hierarchical namespace. Nothing was changed. Write to another name.", name)}, true
+	case bloberror.AuthorizationFailure, bloberror.AuthorizationSourceIPMismatch:
+		return verdict{ErrPermission, "The storage account rejected this request, most likely because its firewall does not admit this server's address. Nothing was changed. " +
+			"Tell the operator of this server to check the account's networking settings, and then whether the user has the role " + roleToWrite + "."}, true
+	case bloberror.UnauthorizedBlobOverwrite:
+		return verdict{ErrPermission, fmt.Sprintf("The signed-in user may make new blobs, but not replace blob %s. Nothing was changed. Write to another name; replacing requires the role %s.", name, roleToWrite)}, true
+	case bloberror.AuthorizationPermissionMismatch, bloberror.InsufficientAccountPermissions, "AuthorizationResourceNotFound", "PublicAccessNotPermitted", "KeyBasedAuthenticationNotPermitted":
 		return verdict{ErrPermission, noRoleToWrite(at)}, true
 	case bloberror.BlobArchived, bloberror.BlobBeingRehydrated:
-		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s can't be changed now. %s", name, archived)}, true
-	case bloberror.MD5Mismatch, "Crc64Mismatch":
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s can't be changed now. %s Nothing was changed.", name, archived)}, true
+	case bloberror.BlobUsesCustomerSpecifiedEncryption:
+		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s is encrypted with a key that each request must provide, so this server can't change it. Nothing was changed. Write to another name.", name)}, true
+	default:
+		return requestVerdict(name, code)
+	}
+}
+
+// legalHold is a code that azblob lacks.
+const legalHold = "BlobImmutableDueToLegalHold"
+
+// requestVerdict is for codes about what a write sends.
+func requestVerdict(name string, code bloberror.Code) (verdict, bool) {
+	switch code {
+	case bloberror.InvalidResourceName, bloberror.InvalidURI, bloberror.RequestURLFailedToParse, bloberror.OutOfRangeInput:
+		return verdict{ErrInvalidPath, fmt.Sprintf("Azure does not accept the blob name %s: a name can be too long, or have too many segments (254, or about 60 in a hierarchical namespace). Nothing was changed. Write to another name.", name)}, true
+	case bloberror.BlockCountExceedsLimit, bloberror.BlockListTooLong:
+		return verdict{ErrTooLarge, fmt.Sprintf("Blob %s has as many blocks as Azure allows: 50,000. Nothing was changed. Write to a new blob; append_blob makes one with create.", name)}, true
+	case bloberror.MaxBlobSizeConditionNotMet:
+		return verdict{ErrTooLarge, fmt.Sprintf("Blob %s would be larger than allowed. Nothing was changed. Write to a new blob.", name)}, true
+	case bloberror.RequestBodyTooLarge:
+		return verdict{ErrTooLarge, "The content is larger than Azure Storage takes in one request. Nothing was changed. Write less."}, true
+	case bloberror.InvalidBlockList, bloberror.InvalidBlobOrBlock:
+		return verdict{ErrChanged, fmt.Sprintf("Another upload to blob %s is under way, or has ended this one. Nothing was changed. Start again, or write to another name.", name)}, true
+	case bloberror.MetadataTooLarge:
+		return verdict{ErrTooLarge, fmt.Sprintf("The metadata of blob %s, with what the blob has and an entry that this server adds, is larger than the 8 KiB that Azure allows. Nothing was changed. Give less, or remove entries with set_metadata.", name)}, true
+	case bloberror.EmptyMetadataKey, bloberror.InvalidMetadata:
+		return verdict{ErrInvalidArgument, fmt.Sprintf("Azure Storage does not accept the metadata of blob %s, which may be what the blob has. Nothing was changed. Give metadata with names of letters, digits and underscores, and values of printable ASCII.", name)}, true
+	case "TagsTooLarge", "EmptyTagName", "DuplicateTagNames", "InvalidTag":
+		return verdict{ErrInvalidArgument, "Azure Storage does not accept the index tags. Nothing was changed. Give at most 10, with keys and values of letters, digits, space and + - . : = _ /."}, true
+	case bloberror.MD5Mismatch, bloberror.CRC64Mismatch:
 		return verdict{ErrUnavailable, "The content was damaged on its way to Azure Storage, which refused it. Nothing was changed. Call again."}, true
-	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts":
-		return verdict{ErrUnsupported, "The storage account does not support this. If it has a hierarchical namespace, it has no tags: call again without tags. Nothing was changed."}, true
+	case "FeatureNotSupported", "FeatureNotYetSupportedForHierarchicalNamespaceAccounts", bloberror.UnsupportedHeader:
+		return verdict{ErrUnsupported, "The storage account does not support this. If it has a hierarchical namespace, it has no index tags: call again without tags. Nothing was changed."}, true
 	default:
 		return verdict{}, false
 	}
@@ -73,6 +109,8 @@ func writeVerdict(at names.Location, code bloberror.Code, before azcore.ETag, no
 // conflictVerdict is for a condition that is not met.
 func conflictVerdict(name string, before azcore.ETag, now *standing) verdict {
 	switch {
+	case before == "" && now != nil && now.directory:
+		return verdict{ErrDirectory, fmt.Sprintf("%s is a directory, not a file: the account has a hierarchical namespace. Nothing was changed. Write to another name, such as one in the directory.", name)}
 	case before == "" && now != nil && !now.exists:
 		return verdict{ErrExists, fmt.Sprintf("Blob %s could not be made, although no blob of that name is there now: it was just deleted, or someone is uploading it. Nothing was changed. Try again, or write to another name.", name)}
 	case before == "":
@@ -128,6 +166,30 @@ func leaseOf(now *standing) *leaseOutput {
 		return nil
 	}
 	return &leaseOutput{State: string(now.leased), Duration: printable(string(now.leaseDuration))}
+}
+
+// immutableOf returns the version's own policy or hold for a result, if there is one.
+func immutableOf(now *standing) *immutable {
+	switch {
+	case now == nil || !now.held && now.immutableUntil.IsZero():
+		return nil
+	case now.held:
+		return &immutable{Kind: "legal_hold"}
+	}
+	return &immutable{Kind: "policy", Until: now.immutableUntil.UTC().Format(time.RFC3339)}
+}
+
+// immutableBy is immutableOf for a container's policy or hold, which only a refusal tells.
+func immutableBy(err error) *immutable {
+	switch e := errorOf(err); {
+	case e == nil:
+		return nil
+	case e.Code == string(bloberror.BlobImmutableDueToPolicy):
+		return &immutable{Kind: "policy"}
+	case e.Code == legalHold:
+		return &immutable{Kind: "legal_hold"}
+	}
+	return nil
 }
 
 func noRoleToWrite(at names.Location) string {

@@ -1,7 +1,9 @@
 package blobtool
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path"
@@ -12,11 +14,13 @@ import (
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
 )
 
 // Defaults of [WriteOptions].
 const (
 	DefaultMaxWriteBytes  = maxInline
+	DefaultMaxCopyBytes   = 1 << 30
 	DefaultUserPerMinute  = 60
 	DefaultTotalPerMinute = 1200
 )
@@ -24,8 +28,8 @@ const (
 // maxInline limits the content that a call brings or edits, in bytes.
 const maxInline = 1 << 20
 
-// WriteOptions turns on the tools that write: write_blob, edit_blob and delete_blob. They act with
-// the signed-in user's permissions (role Storage Blob Data Contributor), within these bounds.
+// WriteOptions turns on the tools that write. They act with the signed-in user's permissions (role
+// Storage Blob Data Contributor, and Owner for tags), within these bounds.
 type WriteOptions struct {
 	// Allow is what may be written, in the form of [Options.Allow], which also applies. It must
 	// have an entry, such as the name of a container. The containers $web, $root and $logs, like
@@ -41,20 +45,34 @@ type WriteOptions struct {
 	// named in full. Defaults to all others.
 	ContentTypes []string
 
-	// MaxBytes is the size of the largest blob that a call writes. Defaults to 1 MiB, which is
-	// also the most.
+	// MaxBytes is the size of the largest blob that write_blob makes and append_blob extends, up to
+	// 1 GiB. A call brings at most 1 MiB of content; if MaxBytes is more, write_blob also takes
+	// larger content in pieces. Edits are limited to 1 MiB in any case. Defaults to 1 MiB.
 	MaxBytes int64
+
+	// MaxCopyBytes is the size of the largest blob that copy_blob and undelete_blob copy. Content
+	// that is copied does not pass through this server, and costs storage. Defaults to 1 GiB.
+	MaxCopyBytes int64
 
 	// UserPerMinute is how many writes a minute each user may make on this server, and
 	// TotalPerMinute is the number for all users. Refused calls count if Azure was asked.
 	// -1 turns a bound off. They default to 60 and 1,200.
 	UserPerMinute, TotalPerMinute int
 
-	// Confirm decides on calls that destroy something: overwriting, editing and deleting. It is
-	// called after all checks, with what is about to happen, and its false or error is a no. A
-	// client's word is not enough of a bound: it may answer for its user. If nil, edits are allowed
-	// (a call must quote what it replaces), and overwriting and deleting are refused.
+	// Confirm decides on calls that destroy something: overwriting, editing and deleting, and
+	// replacing or removing metadata or tags. It is called last, after all checks and within the
+	// call's time, with what is about to happen; its false or error is a no. Where the client can
+	// show its user a form (elicitation), the user is asked first, and [Question.Agreed] is true.
+	// That is the client's word: it may answer for its user, so Confirm has the last one. If nil, a
+	// user's yes is enough; without anyone to ask, calls that must quote what they replace are
+	// allowed (edits, metadata and tags), and overwriting and deleting are refused.
 	Confirm ConfirmFunc
+
+	// StateKeys, 32 random bytes each, seal what a client sends back: the handle of an upload, and
+	// with what the user was asked. All replicas need the same keys: the first seals, all open. To rotate keys, add the
+	// new key second everywhere, then move it first, then remove the old key. Defaults to a random
+	// key, so that what it seals is good on this replica only, and until it stops.
+	StateKeys [][]byte
 }
 
 // ConfirmFunc is the type of [WriteOptions.Confirm].
@@ -66,15 +84,27 @@ type writing struct {
 	extensions []string // nil: any
 	types      properties.ContentTypes
 	maxBytes   int64
+	maxCopy    int64
 	rates      *writeRates
 	confirm    ConfirmFunc
+	keys       [][]byte // valid
+	uploads    *uploads
+	asker      *asker
+
+	onePut, copiedBlock int64 // of copies: the largest in one request, and the size of blocks
 }
+
+// inline is the size of the largest content that a call brings or edits.
+func (w *writing) inline() int64 { return min(w.maxBytes, maxInline) }
+
+// inPieces reports whether content may come in pieces.
+func (w *writing) inPieces() bool { return w.maxBytes > maxInline }
 
 var extensionForm = regexp.MustCompile(`^\.[^./\\*\s]+$`)
 
 // newWriting parses the options of a set for one container, or for an account if only is empty.
 func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []error) {
-	w := &writing{confirm: o.Confirm, maxBytes: o.MaxBytes}
+	w := &writing{confirm: o.Confirm, maxBytes: o.MaxBytes, maxCopy: o.MaxCopyBytes, onePut: maxPutFromURL, copiedBlock: copiedBlock}
 	var errs []error
 	report := func(field string, err error) { errs = append(errs, configurationError("Options.Write."+field, err)) }
 	var faults []error
@@ -98,8 +128,14 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	if w.maxBytes == 0 {
 		w.maxBytes = DefaultMaxWriteBytes
 	}
-	if w.maxBytes < 0 || w.maxBytes > maxInline {
-		report("MaxBytes", fmt.Errorf("is %d; it must be from 1 to %d, or 0 for the default", o.MaxBytes, maxInline))
+	if w.maxBytes < 0 || w.maxBytes > maxUploadBytes {
+		report("MaxBytes", fmt.Errorf("is %d; it must be from 1 to %d, or 0 for the default", o.MaxBytes, maxUploadBytes))
+	}
+	if w.maxCopy == 0 {
+		w.maxCopy = DefaultMaxCopyBytes
+	}
+	if w.maxCopy < 0 {
+		report("MaxCopyBytes", fmt.Errorf("is %d; it must be positive, or 0 for the default", o.MaxCopyBytes))
 	}
 	rate := func(field string, n, byDefault int) int {
 		if n < -1 {
@@ -110,8 +146,39 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 		}
 		return n
 	}
+	var err error
+	if w.keys, err = stateKeys(o.StateKeys); err != nil {
+		report("StateKeys:", err)
+	} else {
+		w.uploads = newUploads(w.sealer("blobtool upload"), now)
+	}
+	w.asker = newAsker(w.sealer(questionPurpose), now)
 	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
 	return w, errs
+}
+
+// stateKeys returns valid keys for sealers.
+func stateKeys(keys [][]byte) ([][]byte, error) {
+	if len(keys) == 0 {
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // never fails
+		return [][]byte{random}, nil
+	}
+	if _, err := seal.New("check", keys); err != nil {
+		return nil, err
+	}
+	own := make([][]byte, len(keys))
+	for i, key := range keys {
+		own[i] = bytes.Clone(key)
+	}
+	return own, nil
+}
+
+// sealer returns the sealer for a purpose, a constant that is unique in this module. It derives
+// keys, so make it once, when the set is made.
+func (w *writing) sealer(purpose string) *seal.Sealer {
+	s, _ := seal.New(purpose, w.keys) // the keys are valid
+	return s
 }
 
 // may returns why a blob may not be written.
@@ -132,5 +199,8 @@ func (s *Set) locateToWrite(ctx context.Context, container, path string) (names.
 	if err != nil {
 		return at, err
 	}
-	return at, s.writing.may(at)
+	if err := s.writing.may(at); err != nil {
+		return at, err
+	}
+	return at, runOf(ctx).begin(at)
 }

@@ -25,36 +25,43 @@ func TestWriteToolSchemas(t *testing.T) {
 			tools[tool.Name] = tool
 		}
 	}
-	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true} {
+	for name, again := range map[string]bool{"write_blob": true, "edit_blob": false, "delete_blob": true, "append_blob": false, "set_metadata": true, "set_tags": true, "copy_blob": true, "undelete_blob": true} {
 		tool := tools[name]
 		delete(tools, name)
 		if tool == nil {
 			t.Errorf("there is no tool %s", name)
 			continue
 		}
-		if a := tool.Annotations; tool.Title == "" || a.DestructiveHint == nil || !*a.DestructiveHint || a.IdempotentHint != again || a.OpenWorldHint == nil || !*a.OpenWorldHint {
-			t.Errorf("%s: annotations %+v, want destructive, open world and idempotent %t", name, a, again)
+		destroys := name != "append_blob"
+		if a := tool.Annotations; tool.Title == "" || a.DestructiveHint == nil || *a.DestructiveHint != destroys || a.IdempotentHint != again || a.OpenWorldHint == nil || !*a.OpenWorldHint {
+			t.Errorf("%s: annotations %+v, want destructive %t, open world and idempotent %t", name, a, destroys, again)
 		}
-		got, err := json.MarshalIndent(tool, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, '\n')
-		golden := filepath.Join("testdata", "write", name+".json")
-		if *update {
-			if err := errors.Join(os.MkdirAll(filepath.Dir(golden), 0o750), os.WriteFile(golden, got, 0o600)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if want, err := os.ReadFile(golden); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is now (go test -update accepts it): %s\n%v", golden, got, err)
-		}
-		if strings.Contains(string(got), `"null"`) {
-			t.Errorf("%s: some clients refuse a list of types", golden)
-		}
+		wantGolden(t, name, tool)
 	}
 	if len(tools) > 0 {
 		t.Errorf("more tools write: %v", tools)
+	}
+}
+
+// wantGolden compares a tool with its golden file.
+func wantGolden(t *testing.T, name string, tool *mcp.Tool) {
+	t.Helper()
+	got, err := json.MarshalIndent(tool, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	golden := filepath.Join("testdata", "write", name+".json")
+	if *update {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(golden), 0o750), os.WriteFile(golden, got, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile(golden); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s is now (go test -update accepts it): %s\n%v", golden, got, err)
+	}
+	if strings.Contains(string(got), `"null"`) {
+		t.Errorf("%s: some clients refuse a list of types", golden)
 	}
 }
 
@@ -95,12 +102,15 @@ func TestWriteOptions(t *testing.T) {
 		faults []string
 	}{
 		"least":      {blobtool.WriteOptions{Allow: all}, nil},
-		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, UserPerMinute: -1, TotalPerMinute: 1}, nil},
+		"everything": {blobtool.WriteOptions{Allow: all, Extensions: []string{".TXT"}, ContentTypes: []string{"Text/Plain", "image/*"}, MaxBytes: 1, MaxCopyBytes: 1 << 45, UserPerMinute: -1, TotalPerMinute: 1, StateKeys: [][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}}, nil},
 		"nothing":    {blobtool.WriteOptions{}, []string{"Options.Write.Allow"}},
-		"all at once": {blobtool.WriteOptions{Allow: []string{"docs/*x"}, Extensions: []string{"txt", ".a/b"}, ContentTypes: []string{"text", "*/*", "text/plain; charset=utf-8"}, MaxBytes: 1 << 21, UserPerMinute: -2, TotalPerMinute: -2},
+		"all at once": {blobtool.WriteOptions{Allow: []string{"docs/*x"}, Extensions: []string{"txt", ".a/b"}, ContentTypes: []string{"text", "*/*", "text/plain; charset=utf-8"}, MaxBytes: 1<<30 + 1, UserPerMinute: -2, TotalPerMinute: -2},
 			[]string{"Write.Allow[0]", "Write.Extensions[0]", "Write.Extensions[1]", "Write.ContentTypes[0]", "Write.ContentTypes[1]", "Write.ContentTypes[2]", "Write.MaxBytes", "Write.UserPerMinute", "Write.TotalPerMinute"}},
 		"another container": {blobtool.WriteOptions{Allow: []string{"other"}}, []string{"Options.Write.Allow[0]"}},
-		"negative":          {blobtool.WriteOptions{Allow: all, MaxBytes: -1}, []string{"MaxBytes"}},
+		"keys":              {blobtool.WriteOptions{Allow: all, StateKeys: [][]byte{[]byte("short"), make([]byte, 32)}}, []string{"Write.StateKeys: key 0 has 5 bytes", "key 1 is all zero"}},
+		"empty key":         {blobtool.WriteOptions{Allow: all, StateKeys: [][]byte{nil}}, []string{"Write.StateKeys: key 0 has 0 bytes"}},
+		"many keys":         {blobtool.WriteOptions{Allow: all, StateKeys: make([][]byte, 17)}, []string{"Write.StateKeys: there are 17 keys"}},
+		"negative":          {blobtool.WriteOptions{Allow: all, MaxBytes: -1, MaxCopyBytes: -1}, []string{"MaxBytes", "MaxCopyBytes"}},
 	} {
 		_, err := blobtool.New(w.storage.URL(), "docs", w.findCredential, &blobtool.Options{Write: &c.o})
 		if (err == nil) != (len(c.faults) == 0) {
@@ -146,7 +156,11 @@ func TestWriteBounds(t *testing.T) {
 		if c.reason != "not_allowed" {
 			continue
 		}
-		for tool, a := range map[string]args{"edit_blob": {"old_text": "a", "new_text": "b"}, "delete_blob": {"if_match": "0x1"}} {
+		for tool, a := range map[string]args{
+			"edit_blob": {"old_text": "a", "new_text": "b"}, "delete_blob": {"if_match": "0x1"}, "append_blob": {"text": "x"},
+			"set_metadata": {"if_match": "0x1", "set": args{"a": "b"}}, "set_tags": {"if_match": "0x1", "old_tags": args{}, "tags": args{"a": "b"}},
+			"copy_blob": {"source_container": "docs", "source_path": "in/a.txt"}, "undelete_blob": {},
+		} {
 			a["container"], a["blob_path"] = c.container, c.blob
 			if out := w.write(t, session, tool, a); out.Reason != "not_allowed" {
 				t.Errorf("%s: %s: got %s, %q; want not_allowed", name, tool, out.Outcome, out.Reason)

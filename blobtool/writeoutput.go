@@ -24,7 +24,7 @@ type writeOutput struct {
 	Outcome   string       `json:"outcome" jsonschema:"done: this call did it. refused: this call changed nothing. unknown: the answer was lost and what is there now does not tell whether this call did it."`
 	Reason    string       `json:"reason,omitempty" jsonschema:"Why it was not done, in one word, such as exists, changed, not_found, locked, permission, not_confirmed or throttled."`
 	Message   string       `json:"message" jsonschema:"What happened, and what to do next."`
-	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited or deleted."`
+	Action    string       `json:"action,omitempty" jsonschema:"What was done: created, overwritten, edited, appended, metadata_set, tags_set, deleted or undeleted."`
 	Container string       `json:"container" jsonschema:"Name of the container."`
 	BlobPath  string       `json:"blob_path" jsonschema:"Name of the blob within the container."`
 	URI       string       `json:"uri,omitempty" jsonschema:"URI of the blob as a resource of this server."`
@@ -35,20 +35,22 @@ type writeOutput struct {
 	Undo      *undo        `json:"undo,omitempty" jsonschema:"How to undo what was done."`
 	Diff      string       `json:"diff,omitempty" jsonschema:"The lines that an edit changed: - before, + after. Long diffs are cut."`
 	Lease     *leaseOutput `json:"lease,omitempty" jsonschema:"The lease on the blob, if that is why it was refused."`
+	Immutable *immutable   `json:"immutable,omitempty" jsonschema:"The immutability policy or legal hold on the blob, if that is known."`
+	Upload    string       `json:"upload,omitempty" jsonschema:"After a piece that is staged: pass it to the next call, which brings the next piece."`
+	Offset    *int64       `json:"next_offset,omitempty" jsonschema:"With upload: how many bytes are staged. Pass it to the next call as offset."`
 	Notes     []string     `json:"notes,omitempty" jsonschema:"What else to know about the result."`
-}
-
-// undo says whether a write can be undone.
-type undo struct {
-	Possible  bool   `json:"possible" jsonschema:"Whether this write can be undone, as far as Azure's answers show."`
-	How       string `json:"how" jsonschema:"How, or why not."`
-	VersionID string `json:"version_id,omitempty" jsonschema:"Version that has the content from before."`
 }
 
 // leaseOutput describes a lease. Azure does not say whose it is.
 type leaseOutput struct {
 	State    string `json:"state" jsonschema:"leased or breaking."`
 	Duration string `json:"duration,omitempty" jsonschema:"infinite, or fixed: 15 to 60 seconds, unless its owner renews it."`
+}
+
+// immutable describes why a blob can't be changed by anyone.
+type immutable struct {
+	Kind  string `json:"kind" jsonschema:"policy or legal_hold. A blob may have both."`
+	Until string `json:"until,omitempty" jsonschema:"When a policy ends; absent if Azure does not say it, as for a container's policy."`
 }
 
 // outputFor begins the output of a call for a blob.
@@ -71,10 +73,11 @@ func (out *writeOutput) show(now *standing) {
 	}
 }
 
-// refuse fills in what stands there for a write that was not done, with its lease.
+// refuse fills in what stands there for a write that was not done, with its lease
+// and policy.
 func (out *writeOutput) refuse(now *standing) {
 	out.show(now)
-	out.Lease = leaseOf(now)
+	out.Lease, out.Immutable = leaseOf(now), immutableOf(now)
 }
 
 // did fills in what this call wrote.
@@ -87,7 +90,9 @@ func (out *writeOutput) did(action string, w written, size int64) {
 // every error becomes an outcome, so that each result says whether anything was changed. Results
 // that are not done are errors for clients, and middleware gets the error from GetError.
 func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(context.Context, *mcp.CallToolRequest, In) (writeOutput, error)) {
-	t.OutputSchema = writeSchema()
+	if t.OutputSchema == nil {
+		t.OutputSchema = writeSchema()
+	}
 	input, given := t.InputSchema.(*jsonschema.Schema)
 	if !given {
 		input = schemaFor[In]()
@@ -97,10 +102,12 @@ func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 	}
 	t.InputSchema = input
 	mcp.AddTool(srv, t, func(ctx context.Context, req *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
-		ctx, returned := s.bound(ctx)
-		defer returned()
-		out, err := handle(ctx, req, in)
-		if err == nil {
+		question, out, err := s.write(ctx, req, t.Name, func(ctx context.Context) (writeOutput, error) { return handle(ctx, req, in) })
+		switch {
+		case question != nil:
+			return question, nil, nil
+		case err == nil:
+			s.nameUndelete(out.Undo, out.BlobPath, value(out.Exists))
 			return nil, out, nil
 		}
 		failed := s.failed(ctx, t.Name, err)
@@ -114,23 +121,49 @@ func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(cont
 	})
 }
 
-// fail makes the output that of a call which was not done.
-func (out *writeOutput) fail(err error, text string) {
-	out.Outcome, out.Reason, out.Message = writeRefused, kindName(public(err)), text
-	if errors.Is(err, ErrUncertain) {
-		out.Outcome = writeUnknown
+// outcomeOf returns the outcome of a call that returned err.
+func outcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return writeDone
+	case errors.Is(err, ErrUncertain):
+		return writeUnknown
 	}
-	out.Action, out.Undo, out.Diff = "", nil, ""
+	return writeRefused
 }
 
-// writeSchema is the schema of writeOutput.
+// fail makes the output that of a call which was not done.
+func (out *writeOutput) fail(err error, text string) {
+	out.Outcome, out.Reason, out.Message = outcomeOf(err), kindName(public(err)), text
+	out.Action, out.Undo, out.Diff = "", nil, ""
+	if out.Immutable == nil {
+		out.Immutable = immutableBy(err)
+	}
+}
+
+// writeSchema is the schema of writeOutput, without what only uploads have.
 func writeSchema() *jsonschema.Schema {
+	schema := uploadSchema()
+	dropProperty(schema, "upload")
+	dropProperty(schema, "next_offset")
+	return schema
+}
+
+// uploadSchema is the whole schema of writeOutput.
+func uploadSchema() *jsonschema.Schema {
 	schema := schemaFor[writeOutput]()
 	choices(schema.Properties["outcome"], writeDone, writeRefused, writeUnknown)
 	return schema
 }
 
-// writes annotates a tool that changes blobs. again says that a repeated call changes nothing more.
+// adds annotates a tool that changes nothing of what is there, and adds more with each call.
+func adds(title string) *mcp.ToolAnnotations {
+	no, yes := false, true
+	return &mcp.ToolAnnotations{Title: title, DestructiveHint: &no, OpenWorldHint: &yes}
+}
+
+// writes annotates a tool that may destroy what is there. again says that a repeated call changes
+// nothing more.
 func writes(title string, again bool) *mcp.ToolAnnotations {
 	yes := true
 	return &mcp.ToolAnnotations{Title: title, DestructiveHint: &yes, IdempotentHint: again, OpenWorldHint: &yes}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
@@ -34,7 +35,13 @@ type writeOutput struct {
 		State    string `json:"state"`
 		Duration string `json:"duration"`
 	} `json:"lease"`
-	Notes []string `json:"notes"`
+	Immutable *struct {
+		Kind  string `json:"kind"`
+		Until string `json:"until"`
+	} `json:"immutable"`
+	Upload string   `json:"upload"`
+	Offset *int64   `json:"next_offset"`
+	Notes  []string `json:"notes"`
 }
 
 // newWriteWorld starts a world in which Alice may write, and somebody confirms everything.
@@ -49,6 +56,16 @@ func newWriteWorld(t testing.TB, kind func(*blobtest.Options), change func(*blob
 	})
 	w.storage.GrantContributor(w.alice.ObjectID, "docs", "")
 	return w
+}
+
+// request is a call of that user, without a client.
+func (w *world) request(who string) *mcp.CallToolRequest {
+	return asUser(w.userID(who))
+}
+
+// asUser is a call of the user with that ID.
+func asUser(id string) *mcp.CallToolRequest {
+	return &mcp.CallToolRequest{Extra: &mcp.RequestExtra{TokenInfo: &auth.TokenInfo{UserID: id}}}
 }
 
 func yes(context.Context, blobtool.Question) (bool, error) { return true, nil }

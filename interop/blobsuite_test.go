@@ -40,9 +40,13 @@ type behavior struct {
 // blobtest claims to be like Azure, another implementation agrees with.
 func TestBlobSuite(t *testing.T) {
 	t.Parallel()
-	a := newBlobAccounts(deadline(t, 3*time.Minute), t)
-	for i, b := range blobBehaviours {
-		name := fmt.Sprintf("suite-%02d", i)
+	newBlobAccounts(deadline(t, 3*time.Minute), t).try(t, "suite", blobBehaviours)
+}
+
+// try tries a table on both implementations, each behavior in a container of its own.
+func (a *blobAccounts) try(t *testing.T, prefix string, table []behavior) {
+	for i, b := range table {
+		name := fmt.Sprintf("%s-%02d", prefix, i)
 		t.Run("blobtest/"+b.name, func(t *testing.T) {
 			must(t, b.try(a.blobtest(t, b.options).place(a.ctx, t, name)))
 		})

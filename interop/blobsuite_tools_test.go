@@ -85,6 +85,14 @@ func (s *blobService) tools(ctx context.Context, t testing.TB) *toolClient {
 // toolsOf connects a client to a server with that set alone.
 func toolsOf(ctx context.Context, t testing.TB, set *blobtool.Set) *toolClient {
 	t.Helper()
+	client, stop, err := connectTools(ctx, set)
+	must(t, err)
+	t.Cleanup(stop)
+	return client
+}
+
+// connectTools is toolsOf for what has no test; stop ends both.
+func connectTools(ctx context.Context, set *blobtool.Set) (client *toolClient, stop func(), err error) {
 	options := &mcp.ServerOptions{}
 	set.Configure(options)
 	server := mcp.NewServer(&mcp.Implementation{Name: "tools", Version: "1"}, options)
@@ -92,14 +100,17 @@ func toolsOf(ctx context.Context, t testing.TB, set *blobtool.Set) *toolClient {
 	set.Register(server)
 	near, far := mcp.NewInMemoryTransports()
 	serving, err := server.Connect(ctx, far, nil)
-	must(t, err)
-	client, err := mcp.NewClient(&mcp.Implementation{Name: "interop", Version: "1"}, nil).Connect(ctx, near, nil)
-	must(t, err)
-	t.Cleanup(func() {
-		_ = client.Close()
+	if err != nil {
+		return nil, nil, err
+	}
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "interop", Version: "1"}, nil).Connect(ctx, near, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &toolClient{ctx, session}, func() {
+		_ = session.Close()
 		_ = serving.Wait()
-	})
-	return &toolClient{ctx, client}
+	}, nil
 }
 
 // asUser says whose calls these are, as a verified token does over HTTP.

@@ -2,7 +2,9 @@
 // emulator of Azure Storage, behind the tools, and MCP Inspector in front of the
 // server. TestBlobSuite and TestBlobTools do the same on Azurite and on package
 // blobtest, with azblob and with the tools; the table blobBehaviours says what
-// Azurite can't do, and why. Nothing here is imported by anybody.
+// Azurite can't do, and why. TestBlobWrites does so with the tools that write,
+// through a proxy that cuts connections; its table is toolWrites. Nothing here is
+// imported by anybody.
 //
 // TestWay and TestWayOnLocalhost are the way in: the programs alone, from an empty tenant to clients
 // that sign in. They take their clients from mcpclients.

@@ -16,12 +16,15 @@ import (
 
 // Paths of the programs, built before the tests begin: their deadlines are not for the
 // compiler.
-var exampleServer, mcpEntra, goSDK string
+var exampleServer, exampleStorage, mcpEntra, goSDK string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "interop-")
 	if err == nil {
 		exampleServer, err = build(dir, "examples/server")
+	}
+	if err == nil {
+		exampleStorage, err = build(dir, "examples/storage")
 	}
 	if err == nil {
 		mcpEntra, err = build(dir, "cmd/mcp-entra")

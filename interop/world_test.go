@@ -83,7 +83,7 @@ func (w *world) environment(t *testing.T) map[string]string {
 	}
 }
 
-// A server is a running examples/server.
+// A server is a running examples/server, or another program with the same variables.
 type server struct {
 	*process
 	origin string // http://127.0.0.1:PORT
@@ -95,8 +95,14 @@ var serverListens = regexp.MustCompile(`msg=serving .*\baddress=(127\.0\.0\.1:[1
 // startServer starts the example server and waits until it serves.
 func (w *world) startServer(t *testing.T, environment map[string]string) *server {
 	t.Helper()
+	return w.startProgram(t, exampleServer, environment)
+}
+
+// startProgram starts a server that TestMain has built.
+func (w *world) startProgram(t *testing.T, path string, environment map[string]string, arguments ...string) *server {
+	t.Helper()
 	dir := t.TempDir()
-	p := start(t, "examples/server", command(w.ctx, dir, environment, exampleServer))
+	p := start(t, filepath.Base(path), command(w.ctx, dir, environment, path, arguments...))
 	return &server{process: p, origin: "http://" + p.waitFor(t, p.stderr, serverListens), dir: dir}
 }
 

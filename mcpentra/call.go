@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mcpentra/mcp-entra-go/entraauth"
+	"github.com/mcpentra/mcp-entra-go/internal/actions"
 	"github.com/mcpentra/mcp-entra-go/internal/bridge"
 	"github.com/mcpentra/mcp-entra-go/internal/edge"
 	"github.com/mcpentra/mcp-entra-go/internal/jsonspan"
@@ -279,6 +280,7 @@ type rpcMessage struct {
 	actsAs   atomic.Pointer[actingAgent] // as which its tool acts for the caller; nil if it has not asked
 	lent     atomic.Bool                 // its tool has the server's own credential
 	trail    trail.Trail                 // the token requests that were sent for it
+	actions  actions.Log                 // what its tool does to what others see
 
 	result mcp.Result
 	err    error
@@ -337,6 +339,8 @@ func (m *rpcMessage) Value(key any) any {
 		return m.server.logger()
 	case trail.Key:
 		return &m.trail
+	case actions.Key:
+		return &m.actions
 	case toolset.CallerKey:
 		return toolset.Caller(m)
 	}

@@ -63,6 +63,7 @@ func (c *consent) ask(m *rpcMessage, call *mcp.CallToolRequest, e *obo.Error) (m
 		consentInput: &mcp.ElicitParams{Mode: "url", Message: consentMessage(e, m.round+1), URL: e.ConsentURL, ElicitationID: newID()},
 	}, sealState(c.states, requestState{
 		User: m.caller.UserID(), Call: callHash(call.Params), Until: time.Now().Add(stateLife).Unix(), Round: m.round + 1,
+		Tool: keptFor(call.Params),
 	})), nil
 }
 
@@ -130,7 +131,7 @@ func (c *consent) resume(m *rpcMessage) error {
 	}
 	c.given(state.User) // on the replica that serves this call
 	params, again := *call.Params, *call
-	params.RequestState, params.InputResponses = "", nil
+	params.RequestState, params.InputResponses = state.Tool.State, state.Tool.Answers
 	again.Params = &params
 	m.req, m.round = &again, state.Round
 	return nil
@@ -241,8 +242,9 @@ const (
 	stateLife = 10 * time.Minute
 	// statePurpose and cursorPurpose separate states from cursors under one key.
 	statePurpose, cursorPurpose = "mcpentra request state", "mcpentra cursor"
-	// maxState bounds a state, in bytes.
-	maxState = 1024
+	// maxState bounds a state, in bytes, and maxKept what it has for the tool.
+	maxState = 4096
+	maxKept  = 2048
 )
 
 // A requestState is what a client returns when it retries a call after its user has been
@@ -254,6 +256,26 @@ type requestState struct {
 	Call  []byte `json:"c"` // hash of tool and arguments
 	Until int64  `json:"t"` // Unix seconds
 	Round int    `json:"r"`
+	Tool  kept   `json:"k,omitzero"`
+}
+
+// kept is what the call had for its tool, which may have asked the user something itself: the retry
+// has it again.
+type kept struct {
+	State   string               `json:"s,omitempty"`
+	Answers mcp.InputResponseMap `json:"a,omitempty"`
+}
+
+// keptFor returns what to keep of a call. Where it is too much, the tool has to ask again.
+func keptFor(p *mcp.CallToolParamsRaw) kept {
+	k := kept{p.RequestState, p.InputResponses}
+	if k.State == "" {
+		return kept{}
+	}
+	if text, err := json.Marshal(k); err != nil || len(text) > maxKept {
+		return kept{}
+	}
+	return k
 }
 
 // callHash identifies a call by tool and arguments.

@@ -136,7 +136,9 @@ type userError interface {
 //
 // The SDK sends the text of any error that a tool returns. Errors of the Azure SDK
 // contain URLs and whole response bodies, and network errors internal addresses. Other
-// errors are the tool's own text and stay.
+// errors are the tool's own text and stay, as do results of tools that failed with a
+// text for the caller and structured content: blobtool's tools that write return one,
+// and clients that show only the text need the ETag in it.
 func present(result mcp.Result, err error) error {
 	if err != nil {
 		return err
@@ -148,6 +150,9 @@ func present(result mcp.Result, err error) error {
 	cause := r.GetError()
 	if cause == nil {
 		return errors.New("the tool reported an error")
+	}
+	if _, ours := errors.AsType[userError](cause); ours && r.StructuredContent != nil {
+		return cause
 	}
 	if text := callerText(cause); text != "" {
 		r.Content = []mcp.Content{&mcp.TextContent{Text: text}}

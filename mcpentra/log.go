@@ -87,7 +87,7 @@ func (l *requestLog) served(m *rpcMessage) {
 	if m.lent.Load() {
 		attrs = append(attrs, slog.String("credential", "server"))
 	}
-	attrs = m.trail.AppendAttrs(attrs)
+	attrs = m.actions.AppendAttrs(m.trail.AppendAttrs(attrs))
 	attrs = append(attrs, slog.String("outcome", outcome))
 	if reason != "" {
 		attrs = append(attrs, slog.String("reason", reason))

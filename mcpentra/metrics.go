@@ -152,7 +152,7 @@ func (o *observer) served(m *rpcMessage, outcome, reason string, took time.Durat
 		}
 	}
 	reached := m
-	if v.code == jsonrpc.CodeInvalidParams { // as of an invented name: looking for it takes a whole list
+	if v.code == jsonrpc.CodeInvalidParams || reason != "" { // as of an invented name: looking for it takes a whole list
 		reached = nil
 	}
 	v.tool, v.prompt = o.named(m.targets, reached)

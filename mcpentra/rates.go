@@ -330,5 +330,5 @@ func (r *rates) lease(d *demand, taken int, wait time.Duration, now time.Time) {
 func (r *rates) isPaused() bool {
 	r.lock.Lock()
 	defer r.lock.Unlock()
-	return !r.down.IsZero() && r.now().Before(r.retry)
+	return !r.down.IsZero() && (r.now().Before(r.retry) || r.asking >= maxAsking)
 }

@@ -212,6 +212,7 @@ func (a *auditor) ordinary() {
 	mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: "panics"}, func(context.Context, *mcp.CallToolRequest, any) (*mcp.CallToolResult, any, error) {
 		panic("out of order")
 	})
+	addWriters(w)
 	known := w.bearer(map[string]any{"uti": "token-1"})
 	traced := maps.Clone(known)
 	traced["Traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -230,6 +231,11 @@ func (a *auditor) ordinary() {
 	a.send(w, "a batch with a call that is not allowed", "["+callBody("secure_ping")+","+callBody("report")+"]", known)
 	a.send(w, "a tool that panics", callBody("panics"), known)
 	a.send(w, "an unknown tool", callBody("nothing"), known)
+	a.send(w, "a tool that changes something", callBody("change"), known)
+	a.send(w, "a tool that is interrupted while it changes something", callBody("change_and_panic"), known)
+	a.send(w, "a tool that changes much", callBody("change_much"), known)
+	_, _, _ = w.post(a.t, "["+callBody("change")+","+strings.Replace(callBody("secure_ping"), `"id":7`, `"id":8`, 1)+"]", known)
+	a.take("a batch with a tool that changes something", 2)
 }
 
 func (a *auditor) refused() {

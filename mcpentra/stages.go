@@ -161,10 +161,12 @@ func (s *stages) checkHostAlone(next http.Handler) http.Handler {
 // draining counts calls, and ends streams when the server drains.
 func (s *stages) draining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		alive := edge.NewKeepAlive(w) // gateways cut a stream on which nothing comes, a call's after its first event too
+		defer alive.Close()
 		if !isStream(r) {
 			s.drain.BeginCall()
 			defer s.drain.EndCall()
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(alive, r)
 			return
 		}
 		ctx, cancel, refusal := s.drain.Stream(r.Context())
@@ -174,8 +176,6 @@ func (s *stages) draining(next http.Handler) http.Handler {
 			return
 		}
 		defer cancel()
-		alive := edge.NewKeepAlive(w) // gateways cut a stream on which nothing comes
-		defer alive.Close()
 		next.ServeHTTP(alive, r.WithContext(ctx))
 	})
 }

@@ -284,3 +284,46 @@ func TestQuietStreams(t *testing.T) {
 		})
 	}
 }
+
+// The stream of a call that has reported progress is never quiet for a minute either.
+func TestQuietCalls(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T, b *bubble) {
+				mcp.AddTool(b.server.MCP(), &mcp.Tool{Name: "quiet"}, func(ctx context.Context, req *mcp.CallToolRequest, _ struct{}) (*mcp.CallToolResult, any, error) {
+					err := req.Session.NotifyProgress(ctx, &mcp.ProgressNotificationParams{ProgressToken: req.Params.GetProgressToken(), Progress: 1})
+					<-time.After(10 * time.Minute) // a bubble's
+					return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "done"}}}, nil, err
+				})
+				token, header := b.token(b.alice), "Mcp-Protocol-Version: 2025-11-25\r\n"
+				if mode.name == "sessions" {
+					_, h, _ := send(t, b.transport(t), b.url, initialize, token)
+					header += "Mcp-Session-Id: " + h.Get("Mcp-Session-Id") + "\r\n"
+				}
+				conn, answers := b.raw(t)
+				body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"quiet","arguments":{},"_meta":{"progressToken":"p"}}}`
+				_, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer %s\r\nAccept: application/json, text/event-stream\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s",
+					token, header, len(body), body)
+				must(t, err)
+				resp, err := http.ReadResponse(answers, nil)
+				must(t, err)
+				defer func() { _, _ = conn.Close(), resp.Body.Close() }()
+				begun, last, comments, done := time.Now(), time.Now(), 0, false
+				for lines := bufio.NewScanner(resp.Body); lines.Scan(); last = time.Now() {
+					if quiet := time.Since(last); quiet > time.Minute {
+						t.Errorf("nothing came for %s, want something each minute", quiet)
+					}
+					if lines.Text() == ":" {
+						comments++
+					}
+					done = done || strings.Contains(lines.Text(), `"done"`)
+				}
+				if got := time.Since(begun); resp.StatusCode != http.StatusOK || !done || comments < 10 {
+					t.Errorf("got %s, the answer %t, %d comments in %s; want 200, the answer, one comment a minute", resp.Status, done, comments, got)
+				}
+			}, mode.opts...)
+		})
+	}
+}

@@ -190,6 +190,26 @@ func TestWithoutExchanger(t *testing.T) {
 	}
 }
 
+// A failed tool that has a structured result says the same in its text.
+func TestFailureWithResult(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for name, err := range map[string]error{"ours": mcpentra.ErrNoExchanger, "azure": azureError("secret-host.internal", 412, "ConditionNotMet", "")} {
+		mcp.AddTool(w.server.MCP(), &mcp.Tool{Name: name}, func(context.Context, *mcp.CallToolRequest, struct{}) (*mcp.CallToolResult, any, error) {
+			failed := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: `{"etag":"0x1"}`}}}
+			failed.SetError(err)
+			return failed, map[string]any{"etag": "0x1"}, nil
+		})
+	}
+	s := w.connect(t, w.token(w.alice), "")
+	for name, want := range map[string]string{"ours": `{"etag":"0x1"}`, "azure": "The Azure service answered 412 (ConditionNotMet)"} {
+		result, text := call(t, s, name, nil)
+		if structured, _ := result.StructuredContent.(map[string]any); !result.IsError || !strings.HasPrefix(text, want) || structured["etag"] != "0x1" {
+			t.Errorf("%s: got %t, %q, %v; want an error with %q and the structured result", name, result.IsError, text, structured, want)
+		}
+	}
+}
+
 // Twenty callers with one token cost one exchange.
 func TestOneExchangeForManyCalls(t *testing.T) {
 	t.Parallel()

@@ -22,8 +22,9 @@ func (discard) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { ret
 func (discard) Shutdown(context.Context) error                             { return nil }
 
 // The whole handler with policies and a log, with and without the SDK, which samples 1 in 100 and
-// measures everything, take turns; the time is CPU time of the process. With -rounds the
-// difference must be 3 % at most.
+// measures everything, take turns; the time is CPU time of the process. With 100 rounds or more it
+// fails if the difference is above 3 % beyond the noise, in the lower quartile too: on a busy machine
+// that tells only gross faults, so look at what it prints.
 func TestCost(t *testing.T) {
 	bed, err := bench.NewBed()
 	if err != nil {

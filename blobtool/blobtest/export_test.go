@@ -1,5 +1,10 @@
 package blobtest
 
+import "net/http"
+
+// Handler serves the server's requests, for a test that sees when that ends.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
 // Holds parses the value of x-ms-if-tags and evaluates it.
 func Holds(text string, tags map[string]string) (bool, error) {
 	p, err := parsePredicate(text)

@@ -1,6 +1,7 @@
 package blobtest
 
 import (
+	"bytes"
 	"cmp"
 	"io"
 	"net/http"
@@ -32,7 +33,8 @@ type Fault struct {
 	// CutUpload closes the connection after that many bytes of the request's body.
 	CutUpload int64
 
-	// Delay is how long to wait before answering, on the real clock, unless the client gives up.
+	// Delay is how long to wait before answering, on the real clock, unless the client gives up or
+	// the server closes. The request's body is received first.
 	Delay time.Duration
 	// Drop closes the connection without an answer.
 	Drop bool
@@ -128,8 +130,11 @@ func (x *exchange) strike(serve func()) {
 		serve()
 		return
 	}
-	if f.Delay > 0 && !sleep(x.r, f.Delay) {
-		return
+	if f.Delay > 0 {
+		x.receiveEarly()
+		if !sleep(x.r, f.Delay) {
+			return
+		}
 	}
 	if f.CutUpload > 0 {
 		x.r.Body = &cutBody{x.r.Body, f.CutUpload}
@@ -263,7 +268,17 @@ func (w *faultyWriter) limit() (bytes int64, stall bool) {
 	return cut, false
 }
 
-// sleep waits for d. It returns false at once if the client gives up.
+// receiveEarly reads the request's body, for the handler to read later: net/http notices that the
+// client gives up only once the body has been read.
+func (x *exchange) receiveEarly() {
+	body, err := io.ReadAll(x.r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client is gone
+	}
+	x.r.Body = io.NopCloser(bytes.NewReader(body))
+}
+
+// sleep waits for d. It returns false at once if the client gives up or the server closes.
 func sleep(r *http.Request, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

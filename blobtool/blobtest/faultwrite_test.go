@@ -1,8 +1,10 @@
 package blobtest_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -94,6 +96,48 @@ func TestBetweenRequests(t *testing.T) {
 	w.refused("stage", w.stage("a", "2", "x"), 412, bloberror.LeaseIDMissing)
 	if calls.Load() != 2 {
 		t.Errorf("the function was called %d times, want 2", calls.Load())
+	}
+}
+
+// A late answer to a body that nobody has read ends when the client gives up.
+func TestDelayClientGone(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	ended := make(chan struct{})
+	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		srv.Handler().ServeHTTP(rw, r)
+	}))
+	t.Cleanup(front.Close)
+	ctx, giveUp := context.WithCancel(t.Context())
+	srv.OnRequest(func(blobtest.Request) { giveUp() })
+	srv.Fail(blobtest.Fault{Delay: time.Hour})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, front.URL+"/docs/a", strings.NewReader(strings.Repeat("x", 1<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := front.Client().Do(req); err == nil { //nolint:bodyclose // there is none
+		t.Errorf("got %s, want no answer", resp.Status)
+	}
+	<-ended
+}
+
+// Close ends it too, although the client waits.
+func TestDelayClose(t *testing.T) {
+	t.Parallel()
+	w := newWriter(t, blobtest.Options{})
+	began := make(chan struct{})
+	w.srv.OnRequest(func(blobtest.Request) { close(began) })
+	w.srv.Fail(blobtest.Fault{Delay: time.Hour})
+	failed := make(chan error)
+	go func() {
+		_, err := w.put("a", strings.Repeat("x", 1<<20), nil)
+		failed <- err
+	}()
+	<-began
+	w.srv.Close()
+	if err := <-failed; err == nil {
+		t.Error("the write has an answer, want none")
 	}
 }
 

@@ -27,6 +27,7 @@ var ranBy = map[string]string{
 	"go run ./examples/server -explain < token.txt":                    "internal/explain/explain_test.go: TestExplain",
 	"go run ./examples/server -explain":                                "internal/explain/explain_test.go: TestExplain",
 	"go run ./examples/storage -demo":                                  "examples/storage/main_test.go: TestDemo",
+	"go run ./examples/storage -demo -write":                           "examples/storage/main_test.go: TestDemoWrites",
 	"go run ./examples/graph -demo":                                    "examples/graph/main_test.go: TestDemo",
 	"cd examples/services && go run ./keyvault -demo":                  "examples/services/keyvault/main_test.go: TestDemo",
 	"cd interop && go test ./mcpclients":                               "Makefile: cd interop && go test",

@@ -9,7 +9,8 @@
 //	OTEL_EXPORTER_OTLP_ENDPOINT  the collector of traces and metrics, and all of OpenTelemetry's own
 //	CLIENT_SECRET_EXPIRES        the end of the client secret, for an alert before it
 //
-// README.md has all of them. Without any of these it is examples/server without the demonstration.
+// README.md has all of them. Without any of these it is examples/server without the demonstrations:
+// -demo, and the tool that gives a user's token to the model.
 // With -health it asks the server that runs beside it.
 package main
 
@@ -19,6 +20,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -76,7 +78,8 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	}
 	c, faults := serverconfig.ReadProduction(lookup, dotenv)
 	faults = append(unreadable, faults...)
-	shared, redisFault := openRedis(c)
+	log := c.Logger(stderr, c.LogLevel)
+	shared, redisFault := openRedis(c, log)
 	if redisFault != nil && len(faults) == 0 {
 		faults = append(faults, *redisFault)
 	}
@@ -85,7 +88,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		return exitFailed
 	}
 	defer shared.close()
-	if err := serve(ctx, c, shared, lookup, stderr); err != nil {
+	if err := serve(ctx, c, shared, lookup, log); err != nil {
 		c.ReportError(stderr, "the server failed", err)
 		return exitFailed
 	}
@@ -107,8 +110,7 @@ func reportHealth(ctx context.Context, lookup func(string) (string, bool), doten
 
 // serve serves as configured until the context ends. What is measured until then is sent before it
 // returns, and Prometheus may still ask while the server drains.
-func serve(ctx context.Context, c serverconfig.Production, shared *redisStores, lookup func(string) (string, bool), stderr io.Writer) error {
-	log := c.Logger(stderr, c.LogLevel)
+func serve(ctx context.Context, c serverconfig.Production, shared *redisStores, lookup func(string) (string, bool), log *slog.Logger) error {
 	heapfloor.Keep(ctx, lookup, log)
 	seen, err := startTelemetry(ctx, c, log)
 	if err != nil {

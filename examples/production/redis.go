@@ -28,10 +28,11 @@ type redisStores struct {
 // openRedis returns the stores in the configured Redis, nil without one. It sends nothing: the
 // server works without Redis, too. The fault shows nothing of the URL, which
 // may contain a password.
-func openRedis(c serverconfig.Production) (*redisStores, *serverconfig.Fault) {
+func openRedis(c serverconfig.Production, log *slog.Logger) (*redisStores, *serverconfig.Fault) {
 	if c.RedisURL == "" {
 		return nil, nil
 	}
+	redis.SetLogger(redisLog{log}) // first: a client may connect at once
 	client, err := newClient(c.RedisURL)
 	if err != nil {
 		return nil, &serverconfig.Fault{
@@ -76,7 +77,6 @@ func (s *redisStores) addTo(to *documented.Surroundings) {
 	if s == nil {
 		return
 	}
-	redis.SetLogger(redisLog{to.Log})
 	to.Tokens, to.SignIns = s.tokens, s.signIns
 	if s.rates != nil {
 		to.Rates = s.rates

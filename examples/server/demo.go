@@ -47,7 +47,7 @@ func runDemo(ctx context.Context, c serverconfig.Listen, d demonstration, stdout
 		published.AuthProxy = w.publishProxy(published.CallbackURL(origin))
 	}
 	server, verifier, err := documented.NewServer(published, origin+serverconfig.Path, documented.Surroundings{
-		Log: log, Authority: w.tenant.HTTPClient(), Storage: w.blobs.HTTPClient(), LoopbackDocuments: d.proxy,
+		TokenTool: true, Log: log, Authority: w.tenant.HTTPClient(), Storage: w.blobs.HTTPClient(), LoopbackDocuments: d.proxy,
 	})
 	if err != nil {
 		return fail(err)

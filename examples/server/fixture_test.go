@@ -97,7 +97,7 @@ func startWith(t *testing.T, change func(*world, *serverconfig.Config), wrap fun
 	authority := w.tenant.HTTPClient()
 	authority.Transport = wrap(authority.Transport)
 	server, verifier, err := documented.NewServer(c, c.ResourceURL(f.origin), documented.Surroundings{
-		Log: log, Authority: authority, Storage: w.blobs.HTTPClient(),
+		TokenTool: true, Log: log, Authority: authority, Storage: w.blobs.HTTPClient(),
 	})
 	if err != nil {
 		t.Fatal(err)

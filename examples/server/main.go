@@ -145,7 +145,7 @@ func runServer(ctx context.Context, c serverconfig.Config, lookup func(string) (
 	for _, name := range c.Foreign {
 		c.Warnings = append(c.Warnings, name+" has no effect: only examples/production reads it")
 	}
-	if err := documented.Run(ctx, c, documented.Surroundings{Log: log}); err != nil {
+	if err := documented.Run(ctx, c, documented.Surroundings{Log: log, TokenTool: true}); err != nil {
 		c.ReportError(stderr, "the server failed", err)
 		return exitFailed
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 	"github.com/mcpentra/mcp-entra-go/entratest"
 	"github.com/mcpentra/mcp-entra-go/obo/clientauth"
@@ -20,14 +21,12 @@ import (
 // A tour is a user who calls tools.
 type tour struct {
 	user  *entratest.User
-	calls []mcp.CallToolParams
+	calls func(context.Context, *visit) error
 }
 
-type args = map[string]any
-
-// offline shows the tools to two users: Alice has a role on the whole account, Bob has one on the
-// container named public.
-func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) error {
+// offline shows the tools to two users: Alice has a role on the whole account, Bob may only read,
+// in the container named public.
+func offline(ctx context.Context, write bool, _ func(string) string, stdout, _ io.Writer) error {
 	tenant := entratest.NewTenant(nil)
 	defer tenant.Close()
 	api, client := tenant.AddApp("My API", "access_as_user"), tenant.AddClient("My client")
@@ -35,7 +34,7 @@ func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) er
 	tenant.Consent(api, tenant.Storage(), "user_impersonation")
 	alice, bob := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddUser("bob@contoso.example", "Bob")
 
-	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer()})
+	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Versioning: write})
 	defer storage.Close()
 	fill(storage)
 	storage.GrantOwner(alice.ObjectID, "", "")
@@ -46,12 +45,18 @@ func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) er
 		return err
 	}
 	endpoint := "http://" + listener.Addr().String() + "/mcp"
-	handler, closeAll, err := assemble(settings{
+	s := settings{
 		tenantID: tenant.ID(), apiAppID: api.ClientID, authorityHost: tenant.AuthorityHost(),
 		proof: clientauth.Secret(api.AddSecret()), authority: tenant.HTTPClient(),
 		accountURL: storage.URL(), storage: storage.HTTPClient(),
 		log: slog.New(slog.DiscardHandler),
-	}, endpoint)
+	}
+	tours := []tour{{alice, readAll}, {bob, readSome}}
+	if write {
+		s.write = &blobtool.WriteOptions{Allow: []string{"finance/reports/", "public"}, Confirm: askTwice(stdout)}
+		tours = []tour{{alice, writeAll}, {bob, writeNothing}}
+	}
+	handler, closeAll, err := assemble(s, endpoint)
 	if err != nil {
 		return err
 	}
@@ -60,20 +65,8 @@ func offline(ctx context.Context, _ func(string) string, stdout, _ io.Writer) er
 	go func() { _ = server.Serve(listener) }() // until Close
 	defer func() { _ = server.Close() }()
 
-	for _, t := range []tour{
-		{alice, []mcp.CallToolParams{
-			{Name: "list_containers", Arguments: args{}},
-			{Name: "list_blobs", Arguments: args{"container": "finance", "folders": true}},
-			{Name: "search_blobs", Arguments: args{"container": "finance", "name": "**/*.csv", "text": "total"}},
-			{Name: "search_blobs", Arguments: args{"container": "finance", "tags": []args{{"key": "state", "value": "draft"}}}},
-			{Name: "read_blob", Arguments: args{"container": "finance", "blob_path": "2026/q3.csv", "lines": "2-"}},
-		}},
-		{bob, []mcp.CallToolParams{
-			{Name: "list_blobs", Arguments: args{"container": "public"}},
-			{Name: "read_blob", Arguments: args{"container": "finance", "blob_path": "2026/q3.csv"}},
-		}},
-	} {
-		if err := t.show(ctx, endpoint, tenant.UserClient(t.user, client, api), stdout); err != nil {
+	for _, t := range tours {
+		if err := t.run(ctx, endpoint, tenant.UserClient(t.user, client, api), stdout); err != nil {
 			return err
 		}
 	}
@@ -89,33 +82,75 @@ func fill(storage *blobtest.Server) {
 	storage.Update("finance", "2026/q3.csv", func(p *blobtest.Properties) { p.Tags = map[string]string{"state": "draft"} })
 }
 
-// show makes the user's calls and prints the results.
-func (t tour) show(ctx context.Context, endpoint string, client *http.Client, stdout io.Writer) error {
+// readAll finds and reads what is in the account.
+func readAll(ctx context.Context, v *visit) error {
+	return v.all(ctx,
+		mcp.CallToolParams{Name: "list_containers", Arguments: args{}},
+		mcp.CallToolParams{Name: "list_blobs", Arguments: args{"container": "finance", "folders": true}},
+		mcp.CallToolParams{Name: "search_blobs", Arguments: args{"container": "finance", "name": "**/*.csv", "text": "total"}},
+		mcp.CallToolParams{Name: "search_blobs", Arguments: args{"container": "finance", "tags": []args{{"key": "state", "value": "draft"}}}},
+		mcp.CallToolParams{Name: "read_blob", Arguments: args{"container": "finance", "blob_path": "2026/q3.csv", "lines": "2-"}},
+	)
+}
+
+// readSome reads what the user may and may not.
+func readSome(ctx context.Context, v *visit) error {
+	return v.all(ctx,
+		mcp.CallToolParams{Name: "list_blobs", Arguments: args{"container": "public"}},
+		mcp.CallToolParams{Name: "read_blob", Arguments: args{"container": "finance", "blob_path": "2026/q3.csv"}},
+	)
+}
+
+// run calls the tools as the user.
+func (t tour) run(ctx context.Context, endpoint string, client *http.Client, stdout io.Writer) error {
 	session, err := connect(ctx, endpoint, client)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = session.Close() }()
 	_, _ = fmt.Fprintf(stdout, "As %s\n\n", t.user.DisplayName)
-	for _, call := range t.calls {
-		res, err := session.CallTool(ctx, &call)
-		if err != nil {
-			return err
-		}
-		arguments, err := json.Marshal(call.Arguments)
-		if err != nil {
-			return err
-		}
-		_, _ = fmt.Fprintf(stdout, "%s %s\n", call.Name, arguments)
-		if text, ok := res.Content[0].(*mcp.TextContent); ok {
-			_, _ = fmt.Fprintf(stdout, "    %s\n\n", text.Text)
-		}
-	}
-	return nil
+	return t.calls(ctx, &visit{session, stdout})
 }
 
 // connect opens a session with a user's client.
 func connect(ctx context.Context, endpoint string, client *http.Client) (*mcp.ClientSession, error) {
 	return mcp.NewClient(&mcp.Implementation{Name: "demo", Version: "1"}, nil).Connect(ctx,
 		&mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: client, DisableStandaloneSSE: true}, nil)
+}
+
+// A visit is a session, and where its calls and their results are printed.
+type visit struct {
+	session *mcp.ClientSession
+	stdout  io.Writer
+}
+
+type args = map[string]any
+
+// all makes the calls.
+func (v *visit) all(ctx context.Context, calls ...mcp.CallToolParams) error {
+	for _, c := range calls {
+		if _, err := v.call(ctx, c.Name, c.Arguments.(args)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// call makes one call, and returns the ETag in its result.
+func (v *visit) call(ctx context.Context, tool string, arguments args) (etag string, err error) {
+	shown, err := json.Marshal(arguments)
+	if err != nil {
+		return "", err
+	}
+	_, _ = fmt.Fprintf(v.stdout, "%s %s\n", tool, shown)
+	res, err := v.session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
+	if err != nil {
+		return "", err
+	}
+	if text, ok := res.Content[0].(*mcp.TextContent); ok {
+		_, _ = fmt.Fprintf(v.stdout, "    %s\n\n", text.Text)
+	}
+	result, _ := res.StructuredContent.(map[string]any)
+	etag, _ = result["etag"].(string)
+	return etag, nil
 }

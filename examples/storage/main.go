@@ -1,9 +1,10 @@
 // Command storage is an MCP server with all tools of package blobtool: a model finds
 // and reads blobs of an Azure Storage account as the signed-in user, and sees what
-// Azure lets that user see.
+// Azure lets that user see. With -write it also writes, edits and deletes them.
 //
-//	go run ./examples/storage -demo    # offline: two users, a tenant and an account in this process
-//	go run ./examples/storage          # for real
+//	go run ./examples/storage -demo           # offline: two users, a tenant and an account in this process
+//	go run ./examples/storage -demo -write    # the same, writing
+//	go run ./examples/storage                 # for real
 //
 // For real it needs, in the environment:
 //
@@ -30,9 +31,28 @@
 // The app needs the delegated permission user_impersonation of Azure Storage, and
 // consent to it; each user needs the role Storage Blob Data Reader, and Storage Blob
 // Data Owner to search by tags. The endpoint is PUBLIC_URL/mcp.
+//
+// # Writing
+//
+// -write needs one more variable:
+//
+//	AZURE_STORAGE_WRITE_ALLOW    where blobs may be written, in the form of
+//	                             AZURE_STORAGE_ALLOW, which applies too: docs/reports/
+//
+// The app's permission stays the same: user_impersonation covers writing. Give each
+// user who may write the role Storage Blob Data Contributor on the container, or
+// Storage Blob Data Owner to set tags; it takes up to 10 minutes to take effect:
+//
+//	az role assignment create --role "Storage Blob Data Contributor" --assignee USER \
+//	    --scope $(az storage account show -n ACCOUNT --query id -o tsv)/blobServices/default/containers/docs
+//
+// Turn on versioning or soft delete of blobs in the account, so that a write can be
+// undone. This server has no [blobtool.WriteOptions.Confirm], so overwriting and
+// deleting are refused; the demo shows one that asks the user.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -44,6 +64,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/entraauth"
@@ -53,7 +74,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
@@ -63,6 +84,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	flags := flag.NewFlagSet("storage", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	demo := flags.Bool("demo", false, "run offline, on a tenant and a storage account in this process")
+	write := flags.Bool("write", false, "offer the tools that write, edit and delete blobs")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -70,7 +92,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if *demo {
 		action = offline
 	}
-	if err := action(ctx, getenv, stdout, stderr); err != nil {
+	if err := action(ctx, *write, getenv, stdout, stderr); err != nil {
 		_, _ = fmt.Fprintln(stderr, "storage:", err)
 		return 1
 	}
@@ -78,21 +100,20 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 }
 
 // online serves as configured by the environment until the context ends.
-func online(ctx context.Context, getenv func(string) string, stdout, stderr io.Writer) error {
-	port, public := getenv("PORT"), getenv("PUBLIC_URL")
-	if port == "" {
-		port = "8000"
-	}
-	if public == "" {
-		public = "http://localhost:" + port
-	}
-	server, closeAll, err := assemble(settings{
+func online(ctx context.Context, write bool, getenv func(string) string, stdout, stderr io.Writer) error {
+	port := cmp.Or(getenv("PORT"), "8000")
+	public := cmp.Or(getenv("PUBLIC_URL"), "http://localhost:"+port)
+	s := settings{
 		tenantID: getenv("TENANT_ID"), apiAppID: getenv("API_APP_ID"), authorityHost: getenv("AZURE_AUTHORITY_HOST"),
 		proof:      proof(getenv),
 		accountURL: getenv("AZURE_STORAGE_ACCOUNT_URL"), container: getenv("AZURE_STORAGE_CONTAINER"),
 		allow: list(getenv("AZURE_STORAGE_ALLOW")),
 		log:   slog.New(slog.NewTextHandler(stderr, nil)),
-	}, public+"/mcp")
+	}
+	if write {
+		s.write = &blobtool.WriteOptions{Allow: list(getenv("AZURE_STORAGE_WRITE_ALLOW"))}
+	}
+	server, closeAll, err := assemble(s, public+"/mcp")
 	if err != nil && getenv("TENANT_ID")+getenv("API_APP_ID") == "" {
 		return fmt.Errorf("nothing is configured yet (examples/storage/main.go begins with the variables); to see it without a tenant: go run ./examples/storage -demo\n%w", err)
 	}
@@ -114,6 +135,7 @@ type settings struct {
 	proof                             clientauth.Method
 	accountURL, container             string
 	allow                             []string
+	write                             *blobtool.WriteOptions // nil: the tools only read
 	log                               *slog.Logger
 	authority, storage                *http.Client // for the demo
 }
@@ -140,7 +162,7 @@ func assemble(s settings, resource string) (*mcpentra.Server, func(), error) {
 
 // blobSet returns the tools for one container, or for the whole account.
 func blobSet(s settings) (*blobtool.Set, error) {
-	options := &blobtool.Options{HTTPClient: s.storage, Logger: s.log, Allow: s.allow}
+	options := &blobtool.Options{HTTPClient: s.storage, Logger: s.log, Allow: s.allow, Write: s.write}
 	if s.container != "" {
 		return blobtool.New(s.accountURL, s.container, mcpentra.Credential, options)
 	}

@@ -36,6 +36,32 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// Every result says what became of the write, and nothing is destroyed without the user's word.
+func TestDemoWrites(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"-demo", "-write"}, func(string) string { return "" }, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr.String())
+	}
+	rest := stdout.String()
+	for _, want := range []string{
+		"write_blob", `"action":"created"`, "stat_blob", `"tags":{"state":"draft"}`,
+		"edit_blob", `-Total: 19\n+Total: 19 (pens, paper)\n`, "edit_blob", `"outcome":"refused","reason":"changed"`,
+		"delete_blob", "The user is asked: Delete blob", "says no", `"reason":"not_confirmed"`,
+		"delete_blob", "says yes", `"action":"deleted"`, `"undo":{"how":"The content is still there as a previous version`,
+		"plan.md", `"reason":"not_allowed"`, "index.html", ".html", "As Bob", `"reason":"permission"`, "Storage Blob Data Contributor",
+	} {
+		_, after, found := strings.Cut(rest, want)
+		if !found {
+			t.Fatalf("the output lacks %s, in its order:\n%s", want, stdout.String())
+		}
+		rest = after
+	}
+	if strings.Contains(stdout.String(), "eyJ0") {
+		t.Error("a token is in the output")
+	}
+}
+
 // Without configuration, the program first suggests the demo.
 func TestNothingConfigured(t *testing.T) {
 	t.Parallel()
@@ -56,6 +82,10 @@ func TestFaults(t *testing.T) {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("%q is not in %s", want, stderr.String())
 		}
+	}
+	stderr.Reset()
+	if code := run(t.Context(), []string{"-write"}, func(string) string { return "" }, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), "Options.Write.Allow is empty") {
+		t.Errorf("-write without anything to write: exit %d: %s", code, stderr.String())
 	}
 	if code := run(t.Context(), []string{"-x"}, func(string) string { return "" }, &stdout, &stderr); code != 2 {
 		t.Errorf("unknown flag: exit %d", code)

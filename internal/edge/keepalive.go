@@ -48,7 +48,9 @@ func (k *KeepAlive) Write(p []byte) (int, error) {
 
 // comment shows that the stream is alive.
 func (k *KeepAlive) comment() {
-	k.mu.Lock()
+	if !k.mu.TryLock() { // something is being written, which starts the time anew
+		return
+	}
 	defer k.mu.Unlock()
 	if k.closed {
 		return
@@ -77,7 +79,11 @@ func (k *KeepAlive) WriteHeader(status int) {
 func (k *KeepAlive) FlushError() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return http.NewResponseController(k.ResponseWriter).Flush()
+	err := http.NewResponseController(k.ResponseWriter).Flush()
+	if k.timer != nil && !k.closed {
+		k.timer.Reset(keepAliveInterval)
+	}
+	return err
 }
 
 // Flush implements [http.Flusher].

@@ -3,7 +3,6 @@ package serverconfig
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -49,7 +48,7 @@ var otelVariables = slices.Concat([]string{
 // exporter or an endpoint: the specification's default would send to localhost.
 func (v *variables) readOTel() OTelExport {
 	o := OTelExport{FromFile: map[string]string{}}
-	for name, value := range maps.All(v.file) {
+	for name, value := range v.file {
 		if _, set := v.lookup(name); strings.HasPrefix(name, "OTEL_") && !set {
 			o.FromFile[name] = value.text
 		}

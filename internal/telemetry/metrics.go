@@ -19,17 +19,18 @@ var (
 	Streams           = Metric{"mcpentra.streams", "{stream}", "Streams for messages of the server that are open.", nil}
 )
 
-// The metrics of verification, by package entraauth.
+// The metrics of verification, by package entraauth; the last one is mcpentra's.
 var (
-	KeysAge         = Metric{"mcpentra.keys.age", "s", "How long ago the signing keys were last fetched, or since the start while there are none; of several tenants, the longest.", nil}
+	KeysAge         = Metric{"mcpentra.keys.age", "s", "How long ago the signing keys were last fetched, or since the start while there are none; of several tenants, the oldest of those whose fetches fail, or else the oldest.", nil}
 	KeysFetches     = Metric{"mcpentra.keys.fetches", "{fetch}", "Fetches of metadata and keys by outcome.", nil}
-	KeysFailures    = Metric{"mcpentra.keys.failures", "{fetch}", "Fetches of keys that have failed since the last one that worked; of several tenants, the most.", nil}
+	KeysFailures    = Metric{"mcpentra.keys.failures", "{fetch}", "Fetches of keys that have failed since the last one that worked; of the tenant whose keys' age is given.", nil}
 	Verifications   = Metric{"mcpentra.token_cache.lookups", "{lookup}", "Looks into the cache of verified tokens by result.", nil}
 	TokenCacheSize  = Metric{"mcpentra.token_cache.size", "{token}", "Verified tokens in the cache.", nil}
 	CertificateEnds = Metric{"mcpentra.certificate.expiry", "s", "When the server's TLS certificate ends, in Unix time.", nil}
 )
 
-// The metrics of acting on behalf of users, by package obo. The last one is by authproxy, too.
+// The metrics of acting on behalf of users, by package obo. CircuitOpen is mcpentra's, too, and
+// AssertionEnds authproxy's; SecretEnds is that of examples/production.
 var (
 	Exchanges         = Metric{"mcpentra.exchanges", "{exchange}", "Exchanges on behalf of users, and the first steps of agents, by outcome and kind of error.", nil}
 	ExchangeDuration  = Metric{"mcpentra.exchange.duration", "s", "How long exchanges took at Entra by outcome, from the first request, with retries; those without a request are not in it.", seconds}

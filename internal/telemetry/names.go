@@ -107,7 +107,7 @@ var Reasons = []string{
 	"host_not_allowed", "origin_not_allowed", "path_not_found", "http_method_not_allowed",
 	"content_type_not_json", "accept_not_event_stream", "not_json", "invalid_request", "method_not_found",
 	"session_not_found", "too_many_requests", "too_many_body_bytes", "too_many_body_bytes_in_all",
-	"too_many_sessions", "body_too_large", "body_too_slow", "body_broken_off", "draining",
+	"body_too_large", "body_too_slow", "body_broken_off", "draining",
 }
 
 // ReasonOf returns a kind of error, such as obo's, in the words of the log's reason and of error.type:

@@ -29,6 +29,7 @@ var allWell = map[string]string{
 	"consent": "Hello, Alice",
 	"count":   "1 2 3 counted",
 	"greet":   "Hello, Alice",
+	"delete":  "done, refused not_confirmed", // the user says yes, then no
 	"expiry":  "Authenticated ping successful",
 	"write":   "written",
 	"whoami":  "alice@contoso.example",

@@ -35,7 +35,7 @@ func TestSDK(t *testing.T) {
 			if got := listed(t, client.session); got != s.tools {
 				t.Errorf("list: %q, want %q", got, s.tools)
 			}
-			for _, step := range []string{"call", "consent", "count", "greet", "expiry", "write", "whoami"} {
+			for _, step := range []string{"call", "consent", "count", "greet", "delete", "expiry", "write", "whoami"} {
 				if got := client.do(t, step); got != allWell[step] {
 					t.Errorf("%s: %q, want %q", step, got, allWell[step])
 				}
@@ -119,6 +119,9 @@ func (c *sdkClient) answer(ctx context.Context, r *mcp.ElicitRequest) (*mcp.Elic
 	if r.Params.Mode == "url" {
 		return &mcp.ElicitResult{Action: "accept"}, c.stage.visit(ctx, r.Params.URL)
 	}
+	if strings.Contains(r.Params.Message, "delete_blob") {
+		return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"confirm": strings.Contains(r.Params.Message, "yes.txt")}}, nil
+	}
 	return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"name": "Alice"}}, nil
 }
 
@@ -133,6 +136,14 @@ func (c *sdkClient) do(t *testing.T, step string) string {
 		return fmt.Sprint(next(t, c.progress), " ", next(t, c.progress), " ", next(t, c.progress), " ", text)
 	case "greet":
 		return c.call(t, "greet", nil)
+	case "delete":
+		var ends []string
+		for _, path := range []string{"yes.txt", "no.txt"} {
+			etag := member(t, c.call(t, "stat_blob", map[string]any{"blob_path": path}), "etag")
+			result := c.call(t, "delete_blob", map[string]any{"blob_path": path, "if_match": etag})
+			ends = append(ends, strings.TrimSpace(member(t, result, "outcome")+" "+member(t, result, "reason")))
+		}
+		return strings.Join(ends, ", ")
 	case "expiry":
 		c.stage.later()
 		return member(t, c.call(t, "secure_ping", nil), "message")

@@ -94,7 +94,9 @@ func (s *stage) newServer(t *testing.T, origin string, sessions bool) *mcpentra.
 	t.Cleanup(blobs.Close)
 	blobs.AddContainer("docs")
 	blobs.Put("docs", "hello.txt", []byte("Hello, Alice"), "text/plain")
-	blobs.Grant(s.alice.ObjectID, "docs", "")
+	blobs.Put("docs", "yes.txt", []byte("The user lets it be deleted."), "text/plain")
+	blobs.Put("docs", "no.txt", []byte("The user does not."), "text/plain")
+	blobs.GrantContributor(s.alice.ObjectID, "docs", "")
 
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	entra := s.tenant.HTTPClient()
@@ -108,7 +110,9 @@ func (s *stage) newServer(t *testing.T, origin string, sessions bool) *mcpentra.
 		HTTPClient: entra, AuthorityHost: s.tenant.AuthorityHost(), Logger: logger, RedirectURL: origin + "/consent/done", Now: s.now,
 	})
 	must(t, err)
-	set, err := blobtool.New(blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{HTTPClient: blobs.HTTPClient(), Logger: logger})
+	set, err := blobtool.New(blobs.URL(), "docs", mcpentra.Credential, &blobtool.Options{
+		HTTPClient: blobs.HTTPClient(), Logger: logger, Write: &blobtool.WriteOptions{Allow: []string{"docs"}},
+	})
 	must(t, err)
 	tools := []mcpentra.ToolSet{mcpentra.IdentityTools(verifier), set, countTool(), greetTool(), writeTool()}
 	s.tools = names(t, tools)

@@ -50,14 +50,78 @@ func CheckMetadata(metadata map[string]string) (map[string]string, error) {
 		checked[lower] = value
 		bytes += len(name) + len(value)
 	}
+	return checked, fits(bytes)
+}
+
+// fits checks the size of all metadata, which leaves room for the marker.
+func fits(bytes int) error {
 	if most := MaxMetadata - markerBytes; bytes > most {
-		return nil, fault.New(fault.ErrTooLarge, "the metadata has %d bytes; names and values together may have %d", bytes, most)
+		return fault.New(fault.ErrTooLarge, "the metadata has %d bytes; names and values together may have %d", bytes, most)
 	}
-	return checked, nil
+	return nil
 }
 
 // markerBytes is the room for the marker: its name and 26 characters.
 const markerBytes = len(Marker) + 26
+
+// ChangeMetadata returns a blob's metadata with entries set and removed. old has names in lower case,
+// and no marker.
+func ChangeMetadata(old, set map[string]string, remove []string) (map[string]string, error) {
+	if len(set)+len(remove) == 0 {
+		return nil, fault.New(fault.ErrInvalidArgument, "there is nothing to change; give set, remove or both")
+	}
+	checked, err := CheckMetadata(set)
+	if err != nil {
+		return nil, err
+	}
+	next := maps.Clone(old)
+	if next == nil {
+		next = map[string]string{}
+	}
+	for _, name := range remove {
+		lower := strings.ToLower(name)
+		_, both := checked[lower]
+		switch {
+		case !identifier.MatchString(name) || lower == Marker || lower == directoryMark:
+			return nil, fault.New(fault.ErrInvalidArgument, "remove has %s, which is not a name of metadata that can be removed; use names that stat_blob shows", fault.Quote(name))
+		case both:
+			return nil, fault.New(fault.ErrInvalidArgument, "metadata name %s is in both set and remove; give it once", fault.Quote(name))
+		}
+		delete(next, lower)
+	}
+	maps.Copy(next, checked)
+	bytes := 0
+	for name, value := range next {
+		bytes += len(name) + len(value)
+	}
+	return next, fits(bytes)
+}
+
+// Diff returns the entries that differ, - before and + after, sorted by name, and whether one that
+// was there changes or goes.
+func Diff(old, next map[string]string) (lines string, destroys bool) {
+	var b strings.Builder
+	all := maps.Clone(next)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, old)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		before, was := old[name]
+		after, is := next[name]
+		if was == is && before == after {
+			continue
+		}
+		if was {
+			destroys = true
+			b.WriteString("-" + name + ": " + before + "\n")
+		}
+		if is {
+			b.WriteString("+" + name + ": " + after + "\n")
+		}
+	}
+	return strings.ToValidUTF8(b.String(), "\uFFFD"), destroys
+}
 
 // CheckTags checks index tags.
 func CheckTags(tags map[string]string) error {

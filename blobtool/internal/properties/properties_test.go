@@ -2,9 +2,11 @@ package properties_test
 
 import (
 	"errors"
+	"maps"
 	"mime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
@@ -88,6 +90,71 @@ func FuzzMetadata(f *testing.F) {
 		}
 		if n1 != n2 && len(got) != 2 {
 			t.Fatalf("got %v of two", got)
+		}
+	})
+}
+
+func TestChangeMetadata(t *testing.T) {
+	t.Parallel()
+	old := map[string]string{"a": "1", "b": "2"}
+	for name, c := range map[string]struct {
+		set    map[string]string
+		remove []string
+		want   map[string]string
+		diff   string
+		kind   error
+	}{
+		"add":           {map[string]string{"C": "3"}, nil, map[string]string{"a": "1", "b": "2", "c": "3"}, "+c: 3\n", nil},
+		"replace":       {map[string]string{"A": "9"}, nil, map[string]string{"a": "9", "b": "2"}, "-a: 1\n+a: 9\n", nil},
+		"remove":        {nil, []string{"B"}, map[string]string{"a": "1"}, "-b: 2\n", nil},
+		"remove none":   {nil, []string{"c"}, old, "", nil},
+		"the same":      {map[string]string{"a": "1"}, nil, old, "", nil},
+		"nothing":       {nil, nil, nil, "", fault.ErrInvalidArgument},
+		"both":          {map[string]string{"a": "1"}, []string{"A"}, nil, "", fault.ErrInvalidArgument},
+		"marker":        {nil, []string{"MCPENTRA_WRITE"}, nil, "", fault.ErrInvalidArgument},
+		"directory":     {nil, []string{"hdi_isfolder"}, nil, "", fault.ErrInvalidArgument},
+		"no identifier": {nil, []string{"a b"}, nil, "", fault.ErrInvalidArgument},
+		"too large":     {map[string]string{"c": strings.Repeat("x", properties.MaxMetadata-44)}, nil, nil, "", fault.ErrTooLarge},
+	} {
+		got, err := properties.ChangeMetadata(old, c.set, c.remove)
+		if !errors.Is(err, c.kind) || err == nil && !maps.Equal(got, c.want) {
+			t.Errorf("%s: ChangeMetadata(%v, %v, %q) = %v, %v; want %v, %v", name, old, c.set, c.remove, got, err, c.want, c.kind)
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		if diff, destroys := properties.Diff(old, got); diff != c.diff || destroys != strings.Contains(diff, "-") {
+			t.Errorf("%s: Diff(%v, %v) = %q, %t; want %q", name, old, got, diff, destroys, c.diff)
+		}
+	}
+}
+
+// FuzzChangeMetadata: what comes out is what is asked for, can be sent, and leaves what was there.
+func FuzzChangeMetadata(f *testing.F) {
+	f.Add("a", "1", "B", "2", "a")
+	f.Add("a", "1", "A", "2", "b")
+	f.Add("a", "x\xff", "mcpentra_write", "", "")
+	f.Fuzz(func(t *testing.T, name, value, newName, newValue, remove string) {
+		old := map[string]string{strings.ToLower(name): value}
+		next, err := properties.ChangeMetadata(old, map[string]string{newName: newValue}, []string{remove})
+		if old[strings.ToLower(name)] != value || len(old) != 1 {
+			t.Fatalf("the metadata before is %v now", old)
+		}
+		if err != nil {
+			return
+		}
+		want := maps.Clone(old)
+		delete(want, strings.ToLower(remove))
+		want[strings.ToLower(newName)] = newValue
+		if !maps.Equal(next, want) {
+			t.Errorf("got %v, want %v", next, want)
+		}
+		if _, ok := next[properties.Marker]; ok && strings.ToLower(name) != properties.Marker {
+			t.Errorf("got the marker in %v", next)
+		}
+		if diff, _ := properties.Diff(old, next); (diff == "") != maps.Equal(old, next) || !utf8.ValidString(diff) {
+			t.Errorf("Diff(%v, %v) = %q", old, next, diff)
 		}
 	})
 }

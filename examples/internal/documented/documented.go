@@ -1,6 +1,6 @@
 // Package documented is the documented MCP server: four tools behind Microsoft Entra ID, two of which
 // act on behalf of the signed-in user, assembled from its configuration. The programs examples/server
-// and examples/production run it.
+// and examples/production run it; production leaves one tool out, which is a demonstration.
 package documented
 
 import (
@@ -37,6 +37,7 @@ type Surroundings struct {
 	Tracers trace.TracerProvider // nil for no traces
 	Meters  metric.MeterProvider // nil for no metrics
 
+	TokenTool         bool // the tool that gives a user's token to the model, for demonstration
 	LoopbackDocuments bool // clients on this machine may describe themselves
 }
 
@@ -67,7 +68,10 @@ func NewServer(c serverconfig.Config, resourceURL string, s Surroundings) (_ *mc
 		mcpentra.WithAllowedOrigins(c.AllowedOrigins...),
 		mcpentra.WithAllowedHosts(c.AllowedHosts...),
 		mcpentra.WithTrustedProxies(c.TrustedProxies...),
-		mcpentra.WithTools(mcpentra.IdentityTools(verifier), newTokenTool(c), blobs),
+		mcpentra.WithTools(mcpentra.IdentityTools(verifier), blobs),
+	}
+	if s.TokenTool {
+		options = append(options, mcpentra.WithTools(newTokenTool(c)))
 	}
 	if s.Tracers != nil {
 		options = append(options, mcpentra.WithTracerProvider(s.Tracers))

@@ -28,7 +28,9 @@ func Run(ctx context.Context, c serverconfig.Config, s Surroundings) error {
 	defer func() { _ = verifier.Close() }()
 	announce(s.Log, c, origin)
 	WarnOfClients(s.Log, c, resourceURL, verifier)
-	s.Log.Warn(TokenToolWarning)
+	if s.TokenTool {
+		s.Log.Warn(TokenToolWarning)
+	}
 	if err := server.Serve(ctx, listener); err != nil {
 		return err
 	}

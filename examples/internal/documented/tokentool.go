@@ -11,7 +11,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-// TokenToolWarning is logged at each start.
+// TokenToolWarning is logged at the start of a server that has the tool.
 const TokenToolWarning = "get_azure_blob_storage_token gives the signed-in user's raw storage token to the model. " +
 	"It exists only because the documented server has it, for demonstration: don't copy it into your own server"
 

@@ -95,6 +95,15 @@ export async function perform({ protocol, listTools, call }) {
     return [...seen, text(result)].join(' ');
   });
   await step('greet', async () => text(await call('greet')));
+  await step('delete', async () => {
+    const ends = [];
+    for (const blob_path of ['yes.txt', 'no.txt']) {
+      const { etag } = JSON.parse(text(await call('stat_blob', { blob_path })));
+      const { outcome, reason } = JSON.parse(text(await call('delete_blob', { blob_path, if_match: etag })));
+      ends.push(reason ? `${outcome} ${reason}` : outcome);
+    }
+    return ends.join(', ');
+  });
   await step('expiry', async () => {
     await desk('/later');
     return ping();
@@ -108,6 +117,9 @@ export async function answer({ params }) {
   if (params.mode === 'url') {
     await consent(params.url);
     return { action: 'accept' };
+  }
+  if (params.requestedSchema.properties.confirm) {
+    return { action: 'accept', content: { confirm: params.message.includes('yes.txt') } };
   }
   return { action: 'accept', content: { name: 'Alice' } };
 }

@@ -25,7 +25,7 @@ async def answer(message, response_type, params, context):
     if isinstance(params, ElicitRequestURLParams):
         await asyncio.to_thread(stage.consent, params.url)
         return ElicitResult(action="accept")
-    return {"name": "Alice"}
+    return stage.fill_in(params.requested_schema, message)
 
 
 class Session(stage.Session):
@@ -38,7 +38,7 @@ class Session(stage.Session):
 
     async def call(self, name, arguments=None, progress=None):
         async def once():
-            return await self.client.call_tool(name, arguments or {}, progress_handler=progress)
+            return await self.client.call_tool(name, arguments or {}, progress_handler=progress, raise_on_error=False)
 
         try:
             result = await once()

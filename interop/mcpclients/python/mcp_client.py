@@ -51,7 +51,7 @@ async def answer(context, params) -> ElicitResult:
     if isinstance(params, ElicitRequestURLParams):
         await asyncio.to_thread(stage.consent, params.url)
         return ElicitResult(action="accept")
-    return ElicitResult(action="accept", content={"name": "Alice"})
+    return ElicitResult(action="accept", content=stage.fill_in(params.requested_schema, params.message))
 
 
 class Session(stage.Session):

@@ -52,6 +52,13 @@ def visit(address: str) -> None:
     raise TimeoutError(f"nobody is at {back}")
 
 
+def fill_in(schema: dict, message: str) -> dict:
+    """Answers a form as the user does."""
+    if "confirm" in schema["properties"]:
+        return {"confirm": "yes.txt" in message}
+    return {"name": "Alice"}
+
+
 class Session:
     """A client that is connected: protocol, list_tools() and call(name, arguments, progress)."""
 
@@ -87,6 +94,14 @@ async def perform(session: Session) -> None:
     async def greet() -> str:
         return await session.call("greet")
 
+    async def delete() -> str:
+        ends = []
+        for path in ("yes.txt", "no.txt"):
+            etag = json.loads(await session.call("stat_blob", {"blob_path": path}))["etag"]
+            result = json.loads(await session.call("delete_blob", {"blob_path": path, "if_match": etag}))
+            ends.append(" ".join([result["outcome"], *([result["reason"]] if "reason" in result else [])]))
+        return ", ".join(ends)
+
     async def expiry() -> str:
         ahead = int(desk("/later") or 0)  # by how many seconds this clock is to go with the others
         clock = time.time
@@ -100,7 +115,7 @@ async def perform(session: Session) -> None:
         return json.loads(await session.call("get_user_info"))["user_claims"]["upn"]
 
     steps = {
-        "list": tools, "call": ping, "consent": blob, "count": count, "greet": greet, "expiry": expiry, "write": write, "whoami": whoami,
+        "list": tools, "call": ping, "consent": blob, "count": count, "greet": greet, "delete": delete, "expiry": expiry, "write": write, "whoami": whoami,
     }
     for name in os.environ.get("STEPS", " ".join(steps)).split():
         try:

@@ -1,0 +1,154 @@
+package blobtool
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/internal/seal"
+)
+
+const (
+	// questionPrefix distinguishes the states of questions from those of others, such as mcpentra's.
+	questionPrefix  = "blobtool1."
+	questionPurpose = "blobtool confirmation"
+	// questionLife is how long a user may take to answer.
+	questionLife = 10 * time.Minute
+	// maxQuestionState bounds a state, in bytes.
+	maxQuestionState = 1024
+)
+
+// A questionState is what a client sends back with its user's answer. It is sealed to the user and
+// the set, and grants nothing: all checks run again.
+type questionState struct {
+	Tool      string `json:"t"`
+	Arguments []byte `json:"a"` // hash of all of them
+	Question  []byte `json:"q"` // hash of it, which has the ETag
+	Until     int64  `json:"x"` // Unix seconds
+}
+
+func hashOf(arguments []byte) []byte {
+	sum := sha256.Sum256(arguments)
+	return sum[:]
+}
+
+// questionStates makes and opens the states of a set.
+type questionStates struct {
+	sealer *seal.Sealer
+	place  string // the account and container
+	now    func() time.Time
+	used   usedStates
+}
+
+// sealedFor is the name for which a user's states are sealed.
+func (s *questionStates) sealedFor(user string) string { return user + "\n" + s.place }
+
+// An answer is what a client says about a question.
+type answer struct {
+	question []byte // hash of it
+	state    string // that the client sent back; empty in sessions
+	err      error  // why it is no yes
+}
+
+// request returns a result that asks the user. The SDK marks it as one.
+func (s *questionStates) request(req *mcp.CallToolRequest, q *Question) *mcp.CallToolResult {
+	plain, _ := json.Marshal(questionState{ // strings and numbers always encode
+		Tool: q.Tool, Arguments: hashOf(req.Params.Arguments), Question: q.hash(), Until: s.now().Add(questionLife).Unix(),
+	})
+	return &mcp.CallToolResult{
+		InputRequests: mcp.InputRequestMap{confirmInput: q.elicitation()},
+		RequestState:  questionPrefix + s.sealer.SealText(plain, s.sealedFor(q.User)),
+	}
+}
+
+// received returns the answer that a call brings, or nil if it brings none.
+func (s *questionStates) received(req *mcp.CallToolRequest) *answer {
+	if req == nil || req.Params == nil || req.Params.RequestState == "" {
+		return nil
+	}
+	text := req.Params.RequestState
+	state, err := s.open(text, userID(req))
+	switch {
+	case err != nil:
+	case state.Tool != req.Params.Name || string(state.Arguments) != string(hashOf(req.Params.Arguments)):
+		err = failuref(ErrNotConfirmed, "The user was asked about another call: the tool or its arguments differ. Nothing was changed. Call again without requestState: the user is asked again.")
+	case s.now().Unix() >= state.Until:
+		err = failuref(ErrNotConfirmed, "The user's answer is too old: it is good for %v. Nothing was changed. Call again without requestState: the user is asked again.", questionLife)
+	default:
+		err = said(req.Params.InputResponses[confirmInput])
+	}
+	return &answer{question: state.Question, state: text, err: err}
+}
+
+// open opens a state of that user.
+func (s *questionStates) open(text, user string) (state questionState, err error) {
+	sealed, ours := strings.CutPrefix(text, questionPrefix)
+	if ours && len(text) <= maxQuestionState && user != "" {
+		var plain []byte
+		if plain, err = s.sealer.OpenText(sealed, s.sealedFor(user)); err == nil && json.Unmarshal(plain, &state) == nil {
+			return state, nil
+		}
+	}
+	return questionState{}, &Error{Kind: ErrNotConfirmed, cause: err,
+		text: "The call's requestState is not one that this server made for this user, or not with a key that it has now. Nothing was changed. Call again without requestState: the user is asked again."}
+}
+
+// Bounds of the states that are remembered.
+const (
+	maxUsed     = 1 << 10 // of a user
+	maxUsedEver = 1 << 16 // of all users
+)
+
+// usedStates remembers the states that were used, as long as they are valid: an ETag ends most of
+// them, but not all writes change it. Each process has its own.
+type usedStates struct {
+	mu    sync.Mutex
+	users map[string]map[[16]byte]time.Time // when they may be forgotten
+	total int
+}
+
+// take uses up a state, or returns why it can't be used.
+func (u *usedStates) take(user, state string, now time.Time) error {
+	sum := sha256.Sum256([]byte(state))
+	id := [16]byte(sum[:])
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, used := u.users[user][id]; used {
+		return failuref(ErrNotConfirmed, "The user's answer was used already, for a call that ran before. This call changed nothing. Look at the blob before you call again without requestState.")
+	}
+	if u.forget(user, now); u.total >= maxUsedEver {
+		for other := range u.users {
+			u.forget(other, now)
+		}
+	}
+	if len(u.users[user]) >= maxUsed || u.total >= maxUsedEver {
+		return failuref(ErrThrottled, "Too many calls were confirmed within %v. Nothing was changed. Wait a little, then call again without requestState.", questionLife)
+	}
+	if u.users == nil {
+		u.users = map[string]map[[16]byte]time.Time{}
+	}
+	if u.users[user] == nil {
+		u.users[user] = map[[16]byte]time.Time{}
+	}
+	u.users[user][id] = now.Add(questionLife + time.Second)
+	u.total++
+	return nil
+}
+
+// forget drops the states of a user that are no longer valid.
+func (u *usedStates) forget(user string, now time.Time) {
+	all := u.users[user]
+	for id, until := range all {
+		if !now.Before(until) {
+			delete(all, id)
+			u.total--
+		}
+	}
+	if len(all) == 0 {
+		delete(u.users, user)
+	}
+}

@@ -1,0 +1,169 @@
+package blobtool
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
+)
+
+// A deletion is a blob that was deleted and can be undeleted.
+type deletion struct {
+	id        string // in a hierarchical namespace, where a name can have several
+	now       standing
+	created   time.Time
+	deleted   time.Time
+	remaining *int32 // days until it is gone for good
+}
+
+// deletions is what a name had.
+type deletions struct {
+	blobs   []deletion
+	version string // the newest previous version, if the account keeps versions
+}
+
+// deletedAt finds what was deleted under a name. Accounts with a hierarchical namespace list it
+// only apart from what is there.
+func deletedAt(ctx context.Context, in *container.Client, at names.Location) (deletions, error) {
+	found, err := listDeleted(ctx, in, at)
+	if err != nil && !isBadRequest(err) || len(found.blobs) > 0 || found.version != "" {
+		return found, err
+	}
+	files, why := listDeleted(context.WithValue(ctx, deletedOnly{}, true), in, at)
+	if err == nil && isBadRequest(why) { // not such an account
+		return found, nil
+	}
+	return files, why
+}
+
+// isBadRequest reports whether Azure does not know a parameter, or not for that kind of account.
+func isBadRequest(err error) bool {
+	e := errorOf(err)
+	return e != nil && e.Status == http.StatusBadRequest
+}
+
+// listDeleted finds it on the first page of a listing, where the name comes before longer ones.
+func listDeleted(ctx context.Context, in *container.Client, at names.Location) (found deletions, err error) {
+	most := int32(versionPage)
+	var raw *http.Response
+	include := container.ListBlobsInclude{Deleted: true, Versions: true, Metadata: true}
+	if ctx.Value(deletedOnly{}) != nil {
+		include = container.ListBlobsInclude{}
+	}
+	page, err := in.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &at.Blob, MaxResults: &most, Include: include}).
+		NextPage(policy.WithCaptureResponse(ctx, &raw))
+	if err != nil {
+		return found, fromAzure(ctx, at, err)
+	}
+	if page.Segment == nil {
+		return found, nil
+	}
+	ids, err := deletionIDs(raw)
+	if err != nil || len(ids) != len(page.Segment.BlobItems) {
+		return found, &Error{Kind: ErrUnavailable, text: "The storage service answered with a list that this server does not understand. Tell the operator of this server.", cause: err}
+	}
+	for i, item := range page.Segment.BlobItems {
+		if item == nil || item.Properties == nil || value(item.Name) != at.Blob || value(item.Snapshot) != "" {
+			continue
+		}
+		version, deleted := shownVersion(item.VersionID), value(item.Deleted) || ids[i] != ""
+		switch {
+		case version != "":
+			if !deleted && version > found.version {
+				found.version = version
+			}
+		case deleted:
+			found.blobs = append(found.blobs, deletionOf(item, ids[i]))
+		}
+	}
+	return found, nil
+}
+
+// deletionOf returns the deletion in an entry of a listing.
+func deletionOf(item *container.BlobItem, id string) deletion {
+	p := item.Properties
+	d := deletion{id: id, created: value(p.CreationTime), deleted: value(p.DeletedTime), remaining: p.RemainingRetentionDays}
+	d.now = standing{exists: true, etag: value(p.ETag), size: value(p.ContentLength), kind: value(p.BlobType), directory: isFolder(item)}
+	d.now.headers = blob.HTTPHeaders{BlobContentType: p.ContentType, BlobContentMD5: p.ContentMD5}
+	_, d.now.marker = withoutMarker(item.Metadata)
+	return d
+}
+
+// is reports whether what stands there is this, undeleted. Whether Azure keeps the ETag is not
+// documented, so all else that tells contents apart will do too.
+func (d *deletion) is(now *standing, created time.Time) bool {
+	if !now.exists {
+		return false
+	}
+	if strings.Trim(string(now.etag), `"`) == strings.Trim(string(d.now.etag), `"`) {
+		return true
+	}
+	sum := d.now.headers.BlobContentMD5
+	return len(sum) > 0 && string(sum) == string(now.headers.BlobContentMD5) && now.size == d.now.size &&
+		!d.created.IsZero() && d.created.Equal(created) && (d.now.marker == "" || d.now.marker == now.marker)
+}
+
+// described tells deletions of one name apart.
+func (d *deletion) described() string {
+	text := fmt.Sprintf("%d bytes", d.now.size)
+	if when := timestamp(&d.deleted); when != "" {
+		text += ", deleted " + when
+	}
+	if d.remaining != nil {
+		text += fmt.Sprintf(", kept for %d more days", *d.remaining)
+	}
+	return text
+}
+
+// deletedOnly is a policy that lists what was deleted in a hierarchical namespace, where the
+// context has it as a key. azblob does not know the parameter.
+type deletedOnly struct{}
+
+// Do implements [policy.Policy].
+func (deletedOnly) Do(req *policy.Request) (*http.Response, error) {
+	if req.Raw().Context().Value(deletedOnly{}) != nil {
+		req.Raw().URL.RawQuery += "&showonly=deleted"
+	}
+	return req.Next()
+}
+
+// deletionIDs returns what azblob leaves out of a listing: the ID of each entry, which is empty
+// outside a hierarchical namespace.
+func deletionIDs(resp *http.Response) ([]string, error) {
+	if resp == nil {
+		return nil, errors.New("no answer")
+	}
+	body, err := runtime.Payload(resp)
+	if err != nil {
+		return nil, err
+	}
+	return parseDeletionIDs(body)
+}
+
+func parseDeletionIDs(body []byte) ([]string, error) {
+	var page struct {
+		Blobs []struct {
+			ID string `xml:"DeletionId"`
+		} `xml:"Blobs>Blob"`
+	}
+	if err := xml.Unmarshal(body, &page); err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(page.Blobs))
+	for i, b := range page.Blobs {
+		if ids[i] = printable(b.ID); ids[i] != b.ID {
+			return nil, errors.New("a deletion ID has characters that it should not have")
+		}
+	}
+	return ids, nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"sync/atomic"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool"
+)
+
+// writeAll writes a report, edits it and deletes it. Each call has the ETag from the one before, so
+// none destroys what it has not seen.
+func writeAll(ctx context.Context, v *visit) error {
+	blob := func(more args) args {
+		a := args{"container": "finance", "blob_path": "reports/q3.md"}
+		maps.Copy(a, more)
+		return a
+	}
+	v.say("A new blob: without if_match nothing is ever overwritten.")
+	if _, err := v.call(ctx, "write_blob", blob(args{"text": "# Q3\n\nTotal: 19\n", "content_type": "text/markdown", "tags": args{"state": "draft"}})); err != nil {
+		return err
+	}
+	old, err := v.call(ctx, "stat_blob", blob(nil))
+	if err != nil {
+		return err
+	}
+	v.say("An edit, and another by an agent who has not seen the first.")
+	current, err := v.call(ctx, "edit_blob", blob(args{"old_text": "Total: 19", "new_text": "Total: 19 (pens, paper)", "if_match": old}))
+	if err != nil {
+		return err
+	}
+	if _, err := v.call(ctx, "edit_blob", blob(args{"old_text": "Total: 19", "new_text": "Total: 20", "if_match": old})); err != nil {
+		return err
+	}
+	v.say("Deleting takes the user's word.")
+	for range 2 {
+		if _, err := v.call(ctx, "delete_blob", blob(args{"if_match": current})); err != nil {
+			return err
+		}
+	}
+	v.say("A blob outside of what this server may write, and one that a browser would run.")
+	if _, err := v.call(ctx, "write_blob", args{"container": "finance", "blob_path": "plan.md", "text": "Settled."}); err != nil {
+		return err
+	}
+	_, err = v.call(ctx, "write_blob", args{"container": "public", "blob_path": "index.html", "text": "<p>Hello"})
+	return err
+}
+
+// writeNothing writes as a user with the role Storage Blob Data Reader.
+func writeNothing(ctx context.Context, v *visit) error {
+	_, err := v.call(ctx, "write_blob", args{"container": "public", "blob_path": "note.txt", "text": "Hello."})
+	return err
+}
+
+// say prints what the next calls show.
+func (v *visit) say(text string) { _, _ = fmt.Fprintf(v.stdout, "-- %s\n\n", text) }
+
+// askTwice returns a confirmation by a user who first says no, and yes from then on. A server asks a
+// person here, out of reach of the model.
+func askTwice(stdout io.Writer) blobtool.ConfirmFunc {
+	var asked atomic.Bool
+	return func(_ context.Context, q blobtool.Question) (bool, error) {
+		if q.Action == blobtool.ActionEdit {
+			return true, nil // it quotes what it replaces, and there are versions
+		}
+		yes := asked.Swap(true)
+		_, _ = fmt.Fprintf(stdout, "    The user is asked: %s\n    and says %s.\n", q.Text, map[bool]string{true: "yes", false: "no"}[yes])
+		return yes, nil
+	}
+}

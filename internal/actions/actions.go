@@ -1,0 +1,139 @@
+// Package actions collects what the tool of a call does to what others see, so that the call's log
+// line says it: the action, on what, and its outcome. Never content.
+//
+// Whoever writes the line puts a [Log] into the context of the call; a tool begins each [Action]
+// before it does it. An action that has not ended when the line is written is in it as unknown.
+package actions
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/mcpentra/mcp-entra-go/internal/safelog"
+)
+
+// Outcomes of an action.
+const (
+	Done    = "done"    // it happened
+	Refused = "refused" // nothing was changed
+	Unknown = "unknown" // it may have happened, or may still
+	Asked   = "asked"   // nothing was changed: the user is asked first
+)
+
+// Bounds of a line.
+const (
+	maxActions = 16 // of a call
+	maxAction  = 32 // bytes of an action's name
+	maxObject  = 64 // bytes of an object's name
+)
+
+// A Log is the actions of one call. The zero value is empty and ready to use. It is safe for
+// concurrent use: a call's line may be written while its tool still acts.
+type Log struct {
+	mu   sync.Mutex
+	all  []*Action
+	more int // how many are left out
+}
+
+// Key is the context key of a *[Log], for custom context types.
+type Key struct{}
+
+// With returns a context with the log.
+func With(ctx context.Context, l *Log) context.Context { return context.WithValue(ctx, Key{}, l) }
+
+// An Action is one thing that a tool does. All methods of a nil *Action do nothing.
+type Action struct {
+	log          *Log
+	name, object string
+	outcome      string
+}
+
+// Begin adds an action to the log of the context: what is done, such as delete, and to what, such as
+// a container. Without a log, or beyond its bounds, it returns nil.
+func Begin(ctx context.Context, action, object string) *Action {
+	l, _ := ctx.Value(Key{}).(*Log)
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) == maxActions {
+		l.more++
+		return nil
+	}
+	a := &Action{log: l, name: word(action), object: cut(object), outcome: Unknown}
+	l.all = append(l.all, a)
+	return a
+}
+
+// Rename corrects what is done, as soon as it is known better.
+func (a *Action) Rename(action string) { a.set(func() { a.name = word(action) }) }
+
+// On corrects to what it is done.
+func (a *Action) On(object string) { a.set(func() { a.object = cut(object) }) }
+
+// End sets the outcome; anything but Done, Refused and Asked is Unknown.
+func (a *Action) End(outcome string) {
+	a.set(func() {
+		switch outcome {
+		case Done, Refused, Asked:
+			a.outcome = outcome
+		default:
+			a.outcome = Unknown
+		}
+	})
+}
+
+func (a *Action) set(change func()) {
+	if a == nil {
+		return
+	}
+	a.log.mu.Lock()
+	defer a.log.mu.Unlock()
+	change()
+}
+
+// AppendAttrs adds actions, each as its outcome, its name and its object, and more_actions, how many
+// are left out, to a log line. An empty log adds nothing.
+func (l *Log) AppendAttrs(attrs []slog.Attr) []slog.Attr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) == 0 {
+		return attrs
+	}
+	lines := make([]string, len(l.all))
+	for i, a := range l.all {
+		lines[i] = strings.TrimSuffix(a.outcome+" "+a.name+" "+a.object, " ")
+	}
+	attrs = append(attrs, slog.Any("actions", lines))
+	if l.more > 0 {
+		attrs = append(attrs, slog.Int("more_actions", l.more))
+	}
+	return attrs
+}
+
+// word makes a name of an action one word of a to z and underscores.
+func word(s string) string {
+	if s == "" {
+		return "_"
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r
+		}
+		return '_'
+	}, s[:min(len(s), maxAction)])
+}
+
+// cut makes the name of an object one line of bounded length.
+func cut(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '_'
+		}
+		return r
+	}, safelog.Cut(strings.ToValidUTF8(s, "\uFFFD"), maxObject))
+}
