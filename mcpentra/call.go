@@ -374,9 +374,6 @@ func (m *rpcMessage) refuseFor(reason string, write func(http.ResponseWriter, *h
 	m.refuse(write)
 }
 
-// requestIDHeader carries the request's id in the answer.
-const requestIDHeader = "X-Request-Id"
-
 // stackRoom makes a goroutine's stack 32 KiB, enough for the SDK to decode and validate a
 // call, and for most tools.
 const stackRoom = 15 << 10
