@@ -86,6 +86,7 @@ type appendCall struct {
 	headers  blob.HTTPHeaders
 	metadata map[string]*string
 	client   *appendblob.Client
+	answered bool // Azure said that the blob was made
 }
 
 // check checks the arguments.
@@ -145,6 +146,9 @@ func (a *appendCall) create(ctx context.Context, out *writeOutput) error {
 		}
 	} else {
 		out.did("", w, 0)
+		if !a.answered {
+			out.recognized()
+		}
 	}
 	out.Action, out.Message = "created", fmt.Sprintf("Append blob %s was created with %d bytes.", quote(a.at.Blob), len(a.data))
 	out.Undo = &undo{Possible: true, How: "Nothing was there before: deleting the blob, as long as it has this etag, undoes it."}
@@ -160,6 +164,7 @@ func (a *appendCall) sendNew(ctx context.Context) (written, error) {
 	if err != nil {
 		return written{}, err
 	}
+	a.answered = true
 	return writtenOf(resp.ETag, resp.VersionID)
 }
 

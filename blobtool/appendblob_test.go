@@ -190,6 +190,18 @@ func TestWriteAppendCreateFaults(t *testing.T) {
 	}
 }
 
+// A blob that was made empty, as its marker shows, may have another's content by now.
+func TestWriteAppendCreateEmpty(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, nil)
+	session := w.connect(t, "alice")
+	onNth(w, blobtest.OpGetBlobProperties, 1, func() { w.storage.Append("docs", "a.log", []byte("other's")) })
+	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlob, Served: true, Drop: true, Times: 1})
+	if out := w.wrote(t, session, "append_blob", args{"blob_path": "a.log", "create": true}); out.Size != nil || len(out.Notes) != 1 {
+		t.Errorf("got %+v, want no size, and a note", out)
+	}
+}
+
 // Agents that append to one blob lose nothing, and nothing is there twice.
 func TestWriteAppendByMany(t *testing.T) {
 	t.Parallel()

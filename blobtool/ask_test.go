@@ -140,7 +140,7 @@ func TestOperatorDecides(t *testing.T) {
 		"pages only, in a session":     {true, noForms, nil, "not_confirmed", ""},
 		"operator agrees":              {false, nil, yes, "", ""},
 		"operator agrees, in session":  {true, noForms, yes, "", ""},
-		"operator refuses":             {false, nil, no, "not_confirmed", "not_confirmed"},
+		"operator refuses":             {false, nil, never, "not_confirmed", "not_confirmed"},
 	} {
 		w := newAskWorld(t, c.sessions, func(o *blobtool.Options) { o.Write.Confirm = c.confirm })
 		session := w.connectWith(t, "alice", c.client)
@@ -153,7 +153,7 @@ func TestOperatorDecides(t *testing.T) {
 	}
 }
 
-func no(context.Context, blobtool.Question) (bool, error) { return false, nil }
+func never(context.Context, blobtool.Question) (bool, error) { return false, nil }
 
 // An older protocol without a session has no way to ask.
 func TestStatelessOldProtocolDoesNotAsk(t *testing.T) {

@@ -50,7 +50,7 @@ const maxQuestion = 2000
 // or reorder others. The text may have content of blobs.
 func plainText(s string) string {
 	var b strings.Builder
-	for _, r := range strings.TrimRight(s, "\n") {
+	for _, r := range s {
 		switch {
 		case r == '\t':
 			r = ' '
@@ -100,7 +100,7 @@ var form = json.RawMessage(`{"type":"object","properties":{"confirm":{"type":"bo
 func (q *Question) elicitation() *mcp.ElicitParams {
 	return &mcp.ElicitParams{
 		Mode: "form", RequestedSchema: form,
-		Message: fmt.Sprintf("The tool %s asks for your confirmation.\n\n%s\n\nNothing is changed unless you tick the box and accept.", q.Tool, q.Text),
+		Message: fmt.Sprintf("The tool %s asks for your confirmation.\n\n%s\n\nNothing is changed unless you tick the box and accept.", q.Tool, strings.TrimRight(q.Text, "\n")),
 	}
 }
 

@@ -36,11 +36,6 @@ func (s *Set) containerClient(ctx context.Context, name string) (*container.Clie
 	if err != nil {
 		return nil, err
 	}
-	return s.containerWith(cred, name)
-}
-
-// containerWith returns a client for a container that acts with that credential.
-func (s *Set) containerWith(cred *userCredential, name string) (*container.Client, error) {
 	client, err := container.NewClient(s.serviceURL+"/"+name, cred, &container.ClientOptions{ClientOptions: s.clientOptions(cred)})
 	if err != nil {
 		return nil, fmt.Errorf("blobtool: making a client: %w", err)

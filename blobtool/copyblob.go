@@ -56,7 +56,8 @@ func (s *Set) copyBlob(ctx context.Context, req *mcp.CallToolRequest, in copyInp
 	if err := s.admitWrite(req); err != nil {
 		return out, err
 	}
-	return out, c.run(ctx, &out)
+	err = c.run(ctx, &out)
+	return out, err
 }
 
 // copyCall is a running call that copies a blob within the account.
@@ -73,16 +74,14 @@ type copyCall struct {
 
 // check checks the arguments.
 func (c *copyCall) check(ctx context.Context, at names.Location, in *copyInput) (err error) {
-	if in.SourceContainer == "" {
-		in.SourceContainer = at.Container
-	}
-	if c.source.at, err = c.set.locateNamed(ctx, in.SourceContainer, in.SourcePath); err != nil {
-		e := errorOf(err)
-		if e == nil {
-			return err
+	if c.restores {
+		c.source.at = at
+	} else if c.source.at, err = c.set.locateSource(ctx, at.Container, in.SourceContainer, in.SourcePath); err != nil {
+		if e := errorOf(err); e != nil {
+			e.text = "The source, source_path: " + e.text
+			return e
 		}
-		e.text = "The source, source_path: " + e.text
-		return e
+		return err
 	}
 	if err := checkVersionID(in.SourceVersionID); err != nil {
 		return err
@@ -102,7 +101,7 @@ func (c *copyCall) check(ctx context.Context, at names.Location, in *copyInput) 
 		return failuref(ErrInvalidArgument, "blob_path and source_path are the same blob; copy it to another name, or give source_version_id to bring a version back")
 	case etag == "" && in.DropTags:
 		return failuref(ErrInvalidArgument, "drop_tags is only for overwriting; give if_match, or leave drop_tags out")
-	case etag == "":
+	case etag == "" && !c.restores:
 		return names.CheckNew(at.Blob)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package blobtool
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -60,6 +61,16 @@ func (p *sourceToken) Do(req *policy.Request) (*http.Response, error) {
 	delete(req.Raw().Header, sourceAuthorization)
 	req.Raw().Header.Set(sourceAuthorization, "Bearer "+token.Token)
 	return req.Next()
+}
+
+// locateSource returns the location of a source, which is in container unless the call says
+// otherwise, as far as this server decides.
+func (s *Set) locateSource(ctx context.Context, container, given, path string) (names.Location, error) {
+	in, name, err := s.named(given, path)
+	if err != nil {
+		return names.Location{}, err
+	}
+	return s.locateBlob(ctx, cmp.Or(in, container), name)
 }
 
 // A copySource is what a call copies.

@@ -55,7 +55,8 @@ func (s *Set) deleteBlob(ctx context.Context, req *mcp.CallToolRequest, in delet
 		return out, err
 	}
 	d := &deleteCall{set: s, req: req, at: at, etag: azcore.ETag(etag), snapshots: in.DeleteSnapshots, all: all}
-	return out, d.run(ctx, &out)
+	err = d.run(ctx, &out)
+	return out, err
 }
 
 // deleteCall is a running call of delete_blob.

@@ -2,75 +2,107 @@ package blobtool_test
 
 import (
 	"bytes"
-	"encoding/base64"
-	"errors"
-	"io"
-	"net/http"
+	"encoding/json"
+	"maps"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
 )
 
-// FuzzWriteArguments: what write_blob says is what is there, and a request that Azure would
-// reject for its form is not sent.
-func FuzzWriteArguments(f *testing.F) {
-	w := newWriteWorld(f, nil, inPieces)
+// FuzzWriteTags: a blob's tag is replaced by another, or refused before Azure is asked. The
+// condition on the old one is always a valid one, and met.
+func FuzzWriteTags(f *testing.F) {
+	for _, s := range [][4]string{{"state", "draft", "state", "final"}, {"a", "", "b", "+-.:=_/ "}, {"a'", "x", "a", "x"}, {"a", `' OR "b" = '`, "a", "x"}, {"", "x", "é", "x"}} {
+		f.Add(s[0], s[1], s[2], s[3])
+	}
+	w := newWriteWorld(f, nil, nil)
 	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
-	cred, err := w.findCredential(f.Context())
-	if err != nil {
-		f.Fatal(err)
+	session := w.connect(f, "alice")
+	w.storage.Put("docs", "a.txt", []byte("x"), "")
+	etag := statOf(f, session, "a.txt").ETag
+	f.Fuzz(func(t *testing.T, key, value, newKey, newValue string) {
+		if !utf8.ValidString(key + value + newKey + newValue) {
+			t.Skip("JSON has no such strings")
+		}
+		old, next := map[string]string{key: value}, map[string]string{newKey: newValue}
+		w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Tags = old })
+		w.storage.ForgetRequests()
+		out := w.write(t, session, "set_tags", args{"blob_path": "a.txt", "if_match": etag, "old_tags": old, "tags": next})
+		switch asked := len(w.storage.Requests()) > 0; {
+		case out.Outcome == "done" && maps.Equal(statOf(t, session, "a.txt").Tags, next):
+		case out.Outcome == "refused" && out.Reason == "invalid_argument" && !asked:
+		default:
+			t.Errorf("%q to %q: got %+v; asked %t", old, next, out, asked)
+		}
+	})
+}
+
+// FuzzWriteMetadata: an entry is set as it is given, and nothing else changes, or it is refused.
+func FuzzWriteMetadata(f *testing.F) {
+	for _, s := range [][3]string{{"a", "1", "b"}, {"KEEP", "2", "keep"}, {"_a1", "~ ~", ""}, {"MCPENTRA_write", "x", "a"}, {"a\r\nx-ms-lease-id", "x", "a"}, {"a", "x\r\nb: c", "a"}} {
+		f.Add(s[0], s[1], s[2])
 	}
-	all, err := container.NewClient(w.storage.URL()+"/docs", cred, &container.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: w.storage.HTTPClient()}})
-	if err != nil {
-		f.Fatal(err)
+	w := newWriteWorld(f, nil, nil)
+	session := w.connect(f, "alice")
+	f.Fuzz(func(t *testing.T, name, value, drop string) {
+		if !utf8.ValidString(name+value+drop) || strings.Contains(name+drop, "mcpentra_write") {
+			t.Skip("JSON has no such strings, and a result may repeat the name that others must not have")
+		}
+		w.storage.Put("docs", "a.txt", []byte("x"), "")
+		w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Metadata = map[string]string{"keep": "1"} })
+		before := statOf(t, session, "a.txt")
+		out := w.write(t, session, "set_metadata", args{"blob_path": "a.txt", "if_match": before.ETag, "set": args{name: value}, "remove": []string{drop}})
+		after := statOf(t, session, "a.txt")
+		want := map[string]string{"keep": "1"}
+		delete(want, strings.ToLower(drop))
+		want[strings.ToLower(name)] = value
+		switch {
+		case out.Outcome == "done" && maps.Equal(after.Metadata, want) && after.ETag == out.ETag:
+		case out.Outcome == "refused" && (out.Reason == "invalid_argument" || out.Reason == "too_large") && after.ETag == before.ETag:
+		default:
+			t.Errorf("set %q to %q, remove %q: got %+v with %v", name, value, drop, out, after.Metadata)
+		}
+	})
+}
+
+// FuzzWriteArguments: whatever the arguments are, a call has one of three outcomes or breaks the
+// tool's schema, and only done changes anything.
+func FuzzWriteArguments(f *testing.F) {
+	tools := []string{"write_blob", "edit_blob", "append_blob", "delete_blob", "set_metadata", "set_tags"}
+	for i, a := range []string{
+		`{"blob_path":"a.txt","text":"x"}`, `{"blob_path":"a.txt","old_text":"x","new_text":"y"}`, `{"blob_path":"b.log","base64":"eA==","create":true,"metadata":{"a":"1"}}`,
+		`{"blob_path":"a.txt","if_match":"0x1","delete_snapshots":true}`, `{"blob_path":"a.txt","if_match":"0x1","set":{"a":"1"},"remove":["b"]}`, `{"blob_path":"a.txt","if_match":"0x1","old_tags":{},"tags":{"a":"1"}}`,
+	} {
+		f.Add(byte(i), []byte(a))
 	}
-	user := w.request("alice")
-	first, err := w.set.Write(f.Context(), user, blobtool.WriteInput{BlobPath: "a", Text: new("x"), More: true})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add("a.txt", "text", true, "text/plain", "name", "value", "", "", int64(0), false)
-	f.Add("a/b.csv", "dGV4dA==", false, "text/csv; charset=utf-8", "A_1", "x y", `"0x1"`, "", int64(0), true)
-	f.Add("a", "x", true, "", "", "", "", first.Upload, int64(1), false)
-	f.Add("%2e%2e/x?comp=block", "\xff\x00", true, "a/b;c=\"\n\"", "tags", "'", "*", "AAAA", int64(-1), true)
-	f.Fuzz(func(t *testing.T, blob, content string, isText bool, contentType, name, value, etag, upload string, offset int64, more bool) {
-		in := blobtool.WriteInput{BlobPath: blob, ContentType: contentType, IfMatch: etag, Upload: upload, Offset: &offset, More: more}
-		want := []byte(content)
-		if in.Text = &content; !isText {
-			in.Text, in.Base64 = nil, &content
-			want, _ = base64.StdEncoding.DecodeString(content)
+	w := newWriteWorld(f, nil, nil)
+	w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
+	session := w.connect(f, "alice")
+	f.Fuzz(func(t *testing.T, which byte, text []byte) {
+		var a args
+		if json.Unmarshal(text, &a) != nil || a == nil {
+			t.Skip("arguments are an object")
 		}
-		if name != "" {
-			in.Metadata, in.Tags = map[string]string{name: value}, map[string]string{name: value}
-		}
-		out, err := w.set.Write(t.Context(), user, in)
-		if err == nil && out.Action == "staged" {
-			want = append(want, "end"...)
-			out, err = w.set.Write(t.Context(), user, blobtool.WriteInput{BlobPath: blob, Text: new("end"), Upload: out.Upload, Offset: out.Offset})
-		}
-		if upload != "" && err == nil {
-			want = append([]byte("x"), want...)
-		}
+		w.storage.Put("docs", "a.txt", []byte("x"), "")
+		before := statOf(t, session, "a.txt").ETag
+		tool := tools[int(which)%len(tools)]
+		res, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool, Arguments: a})
 		if err != nil {
-			if e, ok := errors.AsType[*blobtool.Error](err); ok && e.Status == http.StatusBadRequest {
-				t.Fatalf("%+v: Azure rejects the request: %v", in, err)
-			}
-			return
+			t.Fatalf("%s %s: %v", tool, text, err)
 		}
-		client := all.NewBlobClient(out.BlobPath)
-		resp, err := client.DownloadStream(t.Context(), nil)
-		if err != nil {
-			t.Fatalf("%+v: %s, and then %v", in, out.Action, err)
+		outcome := ""
+		if structured, ok := res.StructuredContent.(map[string]any); ok {
+			outcome, _ = structured["outcome"].(string)
 		}
-		defer func() { _ = resp.Body.Close() }()
-		if got, err := io.ReadAll(resp.Body); err != nil || !bytes.Equal(got, want) || string(*resp.ETag) != `"`+out.ETag+`"` {
-			t.Fatalf("%+v: %s, and the blob has %q (%v), want %q", in, out.Action, got, err, want)
+		if res.IsError == (outcome == "done") || outcome == "unknown" || bytes.Contains([]byte(res.Content[0].(*mcp.TextContent).Text), []byte("internal error")) {
+			t.Errorf("%s %s: isError %t, %v", tool, text, res.IsError, res.Content[0])
 		}
-		if _, err := client.Delete(t.Context(), nil); err != nil {
-			t.Fatal(err)
+		if outcome != "done" && statOf(t, session, "a.txt").ETag != before {
+			t.Errorf("%s %s: %q, but the blob changed", tool, text, outcome)
 		}
 	})
 }

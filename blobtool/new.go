@@ -173,6 +173,7 @@ func newSet(serviceURL, container string, cred CredentialFunc, opts *Options, ch
 	if o.Write != nil {
 		s.writing, faults = newWriting(container, *o.Write, o.Now)
 		s.writing.asker.states.place = s.serviceURL + "/" + container
+		s.writing.uploads.place = s.serviceURL
 		errs = append(errs, faults...)
 	}
 	s.offered, faults = s.choose(o.Tools)

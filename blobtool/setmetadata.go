@@ -118,6 +118,7 @@ func (c *metadataCall) run(ctx context.Context, out *writeOutput, old *standing)
 	a := &attempt{set: c.set, at: c.at, client: c.client, before: old.etag, marker: rand.Text(), md5: func() []byte { return old.headers.BlobContentMD5 }}
 	metadata := pointers(next)
 	metadata[properties.Marker] = &a.marker
+	answered := false
 	a.send = func(ctx context.Context) (written, error) {
 		resp, err := c.client.SetMetadata(ctx, metadata, &blob.SetMetadataOptions{
 			AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &old.etag}},
@@ -125,6 +126,7 @@ func (c *metadataCall) run(ctx context.Context, out *writeOutput, old *standing)
 		if err != nil {
 			return written{}, err
 		}
+		answered = true
 		return writtenOf(resp.ETag, resp.VersionID)
 	}
 	w, now, err := a.run(ctx)
@@ -135,9 +137,19 @@ func (c *metadataCall) run(ctx context.Context, out *writeOutput, old *standing)
 	}
 	out.did("metadata_set", w, old.size)
 	out.Message = fmt.Sprintf("The metadata of blob %s was changed.", quote(c.at.Blob))
+	if !answered && len(old.headers.BlobContentMD5) == 0 {
+		out.recognized()
+	}
 	out.Diff = diff
 	out.Undo = &undo{Possible: true, VersionID: old.version, How: "set_metadata with the entries before, which the diff shows, as long as the blob has this etag."}
 	return nil
+}
+
+// recognized says that a lost write was recognized by its marker alone. Content without an MD5, such
+// as an append blob's, may be another's by now.
+func (out *writeOutput) recognized() {
+	out.Size = nil
+	out.Notes = append(out.Notes, "The storage service's answer was lost; a mark in the metadata shows that this call did it. Someone else may have changed the content since: read the blob before you use this etag.")
 }
 
 // texts is the reverse of pointers.

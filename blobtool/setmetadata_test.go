@@ -108,6 +108,23 @@ func TestWriteSetMetadataRefusals(t *testing.T) {
 	}
 }
 
+func no(context.Context, blobtool.Question) (bool, error) { return false, nil }
+
+// Content without an MD5, such as an append blob's, may change while the marker stays.
+func TestWriteSetMetadataOfGrowing(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, nil)
+	session := w.connect(t, "alice")
+	w.storage.PutAppend("docs", "a.log", []byte("one"), "text/plain", 1)
+	etag := statOf(t, session, "a.log").ETag
+	onNth(w, blobtest.OpGetBlobProperties, 2, func() { w.storage.Append("docs", "a.log", []byte("two")) })
+	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpSetBlobMetadata, Served: true, Drop: true, Times: 1})
+	out := w.wrote(t, session, "set_metadata", args{"blob_path": "a.log", "if_match": etag, "set": args{"a": "1"}})
+	if len(out.Notes) != 1 || !strings.Contains(out.Notes[0], "read the blob before") || out.Size != nil {
+		t.Errorf("got %+v, want a note on what others may have done since", out)
+	}
+}
+
 // After a lost answer, the marker in the metadata tells.
 func TestWriteSetMetadataFaults(t *testing.T) {
 	t.Parallel()

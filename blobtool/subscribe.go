@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
@@ -213,21 +214,20 @@ func (p *subscriptions) acked(session *mcp.ServerSession) {
 // renew makes the session's subscriptions use the credential of its newest token. A token is good
 // for an hour or so, and a session goes on.
 func (p *subscriptions) renew(ctx context.Context, from *subscriber) {
-	if stale := p.stale(from); len(stale) == 0 {
-		return
-	} else if cred, err := p.set.userCredential(ctx); err == nil {
-		for _, x := range stale {
-			in, err := p.set.containerWith(cred, x.at.Container)
-			if err != nil {
-				return // never happens: it was made before
+	clients := map[string]*container.Client{}
+	for _, x := range p.stale(from) {
+		in := clients[x.at.Container]
+		if in == nil {
+			var err error
+			if in, err = p.set.containerClient(ctx, x.at.Container); err != nil {
+				return // the session's next message may do better
 			}
-			p.mu.Lock()
-			x.client, x.expires, x.paused, x.failures = in.NewBlobClient(x.at.Blob), from.expires, false, 0
-			if x.watch != nil {
-				x.watch.wakeUp()
-			}
-			p.mu.Unlock()
+			clients[x.at.Container] = in
 		}
+		p.mu.Lock()
+		x.client, x.expires, x.paused, x.failures = in.NewBlobClient(x.at.Blob), from.expires, false, 0
+		x.watch.wakeUp()
+		p.mu.Unlock()
 	}
 }
 

@@ -46,7 +46,7 @@ func TestSubscribe(t *testing.T) {
 		if n := s.updates(); n != 1 {
 			t.Errorf("after the blob was deleted: got %d updates, want 1", n)
 		}
-		pass(time.Hour)
+		pass(10 * time.Minute)
 		if n := s.updates(); n != 0 {
 			t.Errorf("while there is no blob: got %d updates, want 0", n)
 		}
@@ -91,7 +91,7 @@ func TestUpdatesReachTheirUserOnly(t *testing.T) {
 		bob := x.as(t, bearer("bob", aDay)).subscribe(t, aURI)
 		x.cut("bob", true)
 		x.change()
-		pass(time.Hour)
+		pass(20 * time.Minute)
 		if n, m := alice.updates(), bob.updates(); n != 1 || m != 0 {
 			t.Errorf("Bob can't ask: got %d and %d updates, want 1 and 0", n, m)
 		}
@@ -100,8 +100,8 @@ func TestUpdatesReachTheirUserOnly(t *testing.T) {
 		if n, m := alice.updates(), bob.updates(); n != 0 || m != 1 {
 			t.Errorf("Bob can ask again: got %d and %d updates, want 0 and 1", n, m)
 		}
-		if n, m := x.polls("alice"), x.polls("bob"); n < 50 || m < 50 {
-			t.Errorf("%d and %d requests in an hour, want at least 50 of each", n, m)
+		if n, m := x.polls("alice"), x.polls("bob"); n < 16 || m < 16 {
+			t.Errorf("%d and %d requests in 20 minutes, want at least 16 of each", n, m)
 		}
 		x.storage.Revoke(x.bob.ObjectID)
 		x.change()
@@ -116,7 +116,7 @@ func TestUpdatesReachTheirUserOnly(t *testing.T) {
 		}
 		alice.take()
 		x.change()
-		pass(time.Hour)
+		pass(10 * time.Minute)
 		if n, m := alice.updates(), bob.updates(); n != 1 || m != 0 || x.polls("bob") != 0 {
 			t.Errorf("afterwards: got %d and %d updates, want 1 and 0, and no requests with Bob's token", n, m)
 		}
@@ -252,9 +252,9 @@ func TestPollsBackOff(t *testing.T) {
 			x.storage.Fail(f)
 			pass(longest)
 			x.polls("alice")
-			pass(time.Hour)
-			if n, most := x.polls("alice"), map[bool]int{true: 12, false: 76}[f.RetryAfter > 0]; n > most || n == 0 {
-				t.Errorf("%+v: %d requests in an hour, want 1 to %d", f, n, most)
+			pass(20 * time.Minute)
+			if n, most := x.polls("alice"), map[bool]int{true: 4, false: 26}[f.RetryAfter > 0]; n > most || n == 0 {
+				t.Errorf("%+v: %d requests in 20 minutes, want 1 to %d", f, n, most)
 			}
 			x.storage.Fail()
 			pass(6 * time.Minute)

@@ -59,7 +59,7 @@ type subscription struct {
 	*subscriber
 	uri      string
 	at       names.Location
-	watch    *watch // nil until its blob is watched
+	watch    *watch
 	client   *blob.Client
 	told     azcore.ETag // of what its client knows; empty if there is no blob
 	failures int         // how often in a row there was no token

@@ -45,7 +45,8 @@ func (s *Set) undeleteBlob(ctx context.Context, req *mcp.CallToolRequest, in und
 		return out, err
 	}
 	if in.VersionID != "" {
-		return out, s.restoreVersion(ctx, req, at, &in, &out)
+		err = s.restoreVersion(ctx, req, at, &in, &out)
+		return out, err
 	}
 	switch {
 	case in.IfMatch != "" || in.DropTags:
@@ -61,7 +62,8 @@ func (s *Set) undeleteBlob(ctx context.Context, req *mcp.CallToolRequest, in und
 		return out, err
 	}
 	u := &undeleteCall{set: s, at: at, all: all, client: all.NewBlobClient(at.Blob)}
-	return out, u.run(ctx, in.DeletionID, &out)
+	err = u.run(ctx, in.DeletionID, &out)
+	return out, err
 }
 
 // restoreVersion copies a version back to the blob's name. It is judged like a copy, but may keep
@@ -74,10 +76,7 @@ func (s *Set) restoreVersion(ctx context.Context, req *mcp.CallToolRequest, at n
 		return "", s.writing.types.CheckKept(contentType, name)
 	}
 	c := &copyCall{set: s, req: req, restores: true, drop: in.DropTags, judge: keep}
-	if err := c.check(ctx, at, &copyInput{
-		Container: at.Container, BlobPath: at.Blob, IfMatch: in.IfMatch, DropTags: in.DropTags,
-		SourceContainer: at.Container, SourcePath: at.Blob, SourceVersionID: in.VersionID,
-	}); err != nil {
+	if err := c.check(ctx, at, &copyInput{SourceVersionID: in.VersionID, IfMatch: in.IfMatch, DropTags: in.DropTags}); err != nil {
 		return err
 	}
 	if err := s.admitWrite(req); err != nil {

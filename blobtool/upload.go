@@ -18,6 +18,7 @@ const (
 	uploadLifetime = 24 * time.Hour
 	maxUploads     = 4               // of a user, at a time
 	uploadIdle     = 5 * time.Minute // without a piece, an upload is not counted
+	maxHandle      = 128 << 10       // characters; most of them metadata, which JSON may lengthen
 )
 
 // uploads is what a set knows of uploads in pieces. The rest is in the handles that clients send
@@ -25,6 +26,7 @@ const (
 // counted in memory: each replica counts those of which it has seen a piece lately.
 type uploads struct {
 	sealer *seal.Sealer
+	place  string // the account
 	now    func() time.Time
 
 	mu    sync.Mutex
@@ -40,17 +42,22 @@ func ownerOf(user string, at names.Location) upload.Owner {
 	return upload.Owner{User: user, Container: at.Container, Blob: at.Blob}
 }
 
-// sealedFor is the name under which a handle is sealed. Names in Azure have no line feeds.
-func sealedFor(o upload.Owner) string { return o.User + "\n" + o.Container + "\n" + o.Blob }
+// sealedFor is the name under which a handle is sealed. URLs and names in Azure have no line feeds.
+func (u *uploads) sealedFor(o upload.Owner) string {
+	return o.User + "\n" + u.place + "\n" + o.Container + "\n" + o.Blob
+}
 
 // handle returns the handle of an upload.
 func (u *uploads) handle(o upload.Owner, state *upload.State) string {
-	return u.sealer.SealText(state.Encode(), sealedFor(o))
+	return u.sealer.SealText(state.Encode(), u.sealedFor(o))
 }
 
 // open returns the upload of a handle.
 func (u *uploads) open(o upload.Owner, handle string) (upload.State, error) {
-	plain, err := u.sealer.OpenText(handle, sealedFor(o))
+	plain, err := []byte(nil), seal.ErrMalformed
+	if len(handle) <= maxHandle {
+		plain, err = u.sealer.OpenText(handle, u.sealedFor(o))
+	}
 	if err != nil {
 		return upload.State{}, &Error{Kind: ErrInvalidArgument, cause: err, text: "upload is not valid here: it was not copied exactly from the result of the piece before, or is of another user or blob, " +
 			"or this server was restarted since. Nothing was changed. Copy it again, or start again with the first piece and without upload."}

@@ -237,6 +237,14 @@ func TestUploadConflicts(t *testing.T) {
 			w.staged(t, session, a)
 		}
 	}
+	tagged := func(_ testing.TB, w *world) {
+		w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
+		tag := func(value string) {
+			w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Tags = map[string]string{"state": value} })
+		}
+		tag("draft")
+		onNth(w, blobtest.OpPutBlockList, 1, func() { tag("final") })
+	}
 	long := strings.Repeat("x", 52) // as long as ours
 	for name, c := range map[string]struct {
 		kind         func(*blobtest.Options)
@@ -244,6 +252,7 @@ func TestUploadConflicts(t *testing.T) {
 		first, last  event // before the first piece, before the last
 		reason, says string
 		azure        bool // only Azure knows that it refuses the first piece
+		again        bool // the same call is done then
 	}{
 		"nothing":                        {},
 		"nothing, overwriting":           {old: true},
@@ -258,6 +267,7 @@ func TestUploadConflicts(t *testing.T) {
 		"deleted":                        {old: true, last: remove, reason: "not_found"},
 		"there already":                  {first: put, reason: "exists"},
 		"overwritten before":             {old: true, first: put, reason: "changed"},
+		"tags, at the commit":            {old: true, last: tagged, reason: "changed", says: "Call again", again: true},
 		"lease":                          {old: true, last: lease, reason: "locked", says: "can be repeated"},
 		"lease before":                   {old: true, first: lease, reason: "locked", says: "lease"},
 		"block":                          {first: block("short"), reason: "locked", says: "Another upload"},
@@ -289,6 +299,7 @@ func TestUploadConflicts(t *testing.T) {
 			}
 			blocks := w.storage.Count(blobtest.OpPutBlock)
 			out := w.write(t, session, "write_blob", plus(a, args{"text": "new, ", "more": true}))
+			var last args
 			early := c.azure || c.first != nil && c.reason != ""
 			if early != (out.Outcome == "refused") {
 				t.Fatalf("the first piece: got %s, %q (%s)", out.Outcome, out.Reason, out.Message)
@@ -300,10 +311,17 @@ func TestUploadConflicts(t *testing.T) {
 				if c.last != nil {
 					c.last(t, w)
 				}
-				out = w.write(t, session, "write_blob", goesOn(out, plus(a, args{"text": "whole"})))
+				last = goesOn(out, plus(a, args{"text": "whole"}))
+				out = w.write(t, session, "write_blob", last)
 			}
 			if out.Reason != c.reason || !strings.Contains(out.Message, c.says) || (out.Outcome == "done") != (c.reason == "") {
 				t.Fatalf("got %s, %q (%s); want %q, %q", out.Outcome, out.Reason, out.Message, c.reason, c.says)
+			}
+			if c.again {
+				if strings.Contains(out.Message, "can't be finished") {
+					t.Errorf("the message is %s", out.Message)
+				}
+				out = w.wrote(t, session, "write_blob", last)
 			}
 			if out.Outcome == "done" && readText(t, session, "a.txt") != "new, whole" {
 				t.Errorf("the content is %q", readText(t, session, "a.txt"))

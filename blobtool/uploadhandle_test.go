@@ -54,6 +54,7 @@ func TestUploadArguments(t *testing.T) {
 		"drop_tags later":        {plus(next, args{"drop_tags": true}), "invalid_argument", "drop_tags differs"},
 		"drop_tags of a new one": {args{"blob_path": "b.txt", "text": "x", "more": true, "drop_tags": true}, "invalid_argument", "if_match"},
 		"not a handle":           {plus(next, args{"upload": "x"}), "invalid_argument", "copied exactly"},
+		"long":                   {plus(next, args{"upload": strings.Repeat("A", 1<<20)}), "invalid_argument", "copied exactly"},
 		"changed":                {plus(next, args{"upload": first.Upload[:len(first.Upload)-1] + "x"}), "invalid_argument", "copied exactly"},
 		"another blob":           {plus(next, args{"blob_path": "b.txt"}), "invalid_argument", "another user or blob"},
 		"html":                   {args{"blob_path": "a.html", "text": "x", "more": true}, "unsupported", ""},
@@ -104,6 +105,12 @@ func TestUploadHandles(t *testing.T) {
 		return set
 	}
 	one, same, rotated, other, random := replica(1), replica(1), replica(2, 1), replica(3), replica()
+	w2, o2 := newStorage(t, nil, nil)
+	o2.DownloadDir, o2.Write = "", &blobtool.WriteOptions{Allow: []string{"docs"}, MaxBytes: 4 << 20, StateKeys: [][]byte{bytes.Repeat([]byte{1}, 32)}}
+	elsewhere, err := blobtool.New(w2.storage.URL(), "docs", w.findCredential, o2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, alice, bob := context.Background(), w.request("alice"), w.request("bob")
 	begin := func(set *blobtool.Set, blob string) string {
 		out, err := set.Write(ctx, alice, blobtool.WriteInput{BlobPath: blob, Text: new("one "), More: true})
@@ -123,6 +130,7 @@ func TestUploadHandles(t *testing.T) {
 		"another replica with a new key":  {one, rotated, "alice", 0, ""},
 		"another replica with other keys": {one, other, "alice", 0, "not valid here"},
 		"replicas without keys":           {random, replica(), "alice", 0, "not valid here"},
+		"another account":                 {one, elsewhere, "alice", 0, "not valid here"},
 		"another user":                    {one, one, "bob", 0, "not valid here"},
 		"almost too late":                 {one, one, "alice", 24*time.Hour - 2*time.Second, ""},
 		"too late":                        {one, one, "alice", 24 * time.Hour, "expired"},

@@ -109,27 +109,24 @@ func (w *writeCall) checkPiece() error {
 func (w *writeCall) upload(ctx context.Context, out *writeOutput) error {
 	p := w.piece
 	done, err := w.advance(ctx, out)
+	if done {
+		w.set.writing.uploads.ended(p.owner)
+	}
 	var e *Error
 	switch {
-	case err == nil && !done:
-		return nil
-	case err == nil:
+	case p.first || !errors.As(err, &e) || errors.Is(e, ErrUncertain):
+	case w.tooLate(out):
 		w.set.writing.uploads.ended(p.owner)
-		return nil
-	case p.first:
-		w.set.writing.uploads.ended(p.owner)
-		return err
-	case !errors.As(err, &e):
-		return err
-	}
-	switch {
-	case errors.Is(e, ErrExists), errors.Is(e, ErrChanged), errors.Is(e, ErrNotFound):
-		w.set.writing.uploads.ended(p.owner)
-		e.text += " This upload can't be finished; what it has staged is not part of any blob."
-	case errors.Is(e, ErrLocked), errors.Is(e, ErrThrottled), errors.Is(e, ErrUnavailable), errors.Is(e, ErrNotConfirmed):
+		e.text += " This upload can't be finished."
+	case errors.Is(e, ErrLocked), errors.Is(e, ErrThrottled), errors.Is(e, ErrUnavailable):
 		e.text += fmt.Sprintf(" The pieces before are kept: this call can be repeated as it is, %s.", until(&p.before))
 	}
 	return err
+}
+
+// tooLate reports whether what stands there is not what the upload began with.
+func (w *writeCall) tooLate(out *writeOutput) bool {
+	return out.Exists != nil && (*out.Exists != (w.put.before != "") || out.ETag != bareETag(string(w.put.before)))
 }
 
 // advance does one step of an upload, and reports whether the blob is written.
@@ -147,16 +144,17 @@ func (w *writeCall) advance(ctx context.Context, out *writeOutput) (done bool, e
 	if err := w.standsAsBefore(&now); err != nil {
 		return false, err
 	}
-	if err := w.set.writing.uploads.admit(p.owner); err != nil {
-		return false, err
-	}
 	if p.first {
 		if err := w.mayBegin(ctx, client, &now); err != nil {
 			return false, err
 		}
 	}
+	if err := w.set.writing.uploads.admit(p.owner); err != nil {
+		return false, err
+	}
 	if p.last {
-		return true, w.commit(ctx, out, client, &now)
+		err := w.commit(ctx, out, client, &now)
+		return err == nil, err
 	}
 	if err := w.stage(ctx, &now); err != nil {
 		return false, err
@@ -259,6 +257,7 @@ func (w *writeCall) commit(ctx context.Context, out *writeOutput, client *blob.C
 
 // blocksGone says that a commit has nothing to commit.
 func (w *writeCall) blocksGone(cause error) error {
+	w.set.writing.uploads.ended(w.piece.owner)
 	return &Error{Kind: ErrChanged, cause: cause, text: fmt.Sprintf("The pieces of this upload to blob %s are not all there any more: another write to the blob has dropped them, or they have expired. "+
 		"Nothing was changed by this call. Look at the blob, then start again with the first piece and without upload.", quote(w.at.Blob))}
 }

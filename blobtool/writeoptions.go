@@ -149,9 +149,8 @@ func newWriting(only string, o WriteOptions, now func() time.Time) (*writing, []
 	var err error
 	if w.keys, err = stateKeys(o.StateKeys); err != nil {
 		report("StateKeys:", err)
-	} else {
-		w.uploads = newUploads(w.sealer("blobtool upload"), now)
 	}
+	w.uploads = newUploads(w.sealer("blobtool upload"), now)
 	w.asker = newAsker(w.sealer(questionPurpose), now)
 	w.rates = newWriteRates(rate("UserPerMinute", o.UserPerMinute, DefaultUserPerMinute), rate("TotalPerMinute", o.TotalPerMinute, DefaultTotalPerMinute), now)
 	return w, errs

@@ -30,6 +30,9 @@ const (
 	codeBusy           = -32005 // 429
 )
 
+// requestIDHeader carries the request's id in the answer.
+const requestIDHeader = "X-Request-Id"
+
 // A rejection answers a request that no caller could make: its form, host or path is
 // wrong.
 type rejection struct {

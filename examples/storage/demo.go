@@ -34,7 +34,7 @@ func offline(ctx context.Context, write bool, _ func(string) string, stdout, _ i
 	tenant.Consent(api, tenant.Storage(), "user_impersonation")
 	alice, bob := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddUser("bob@contoso.example", "Bob")
 
-	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Versioning: write})
+	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Versioning: write}) //nolint:contextcheck // it serves until Close
 	defer storage.Close()
 	fill(storage)
 	storage.GrantOwner(alice.ObjectID, "", "")
@@ -53,7 +53,7 @@ func offline(ctx context.Context, write bool, _ func(string) string, stdout, _ i
 	}
 	tours := []tour{{alice, readAll}, {bob, readSome}}
 	if write {
-		s.write = &blobtool.WriteOptions{Allow: []string{"finance/reports/", "public"}, Confirm: askTwice(stdout)}
+		s.write = &blobtool.WriteOptions{Allow: []string{"finance/reports/", "public"}}
 		tours = []tour{{alice, writeAll}, {bob, writeNothing}}
 	}
 	handler, closeAll, err := assemble(s, endpoint)
@@ -103,18 +103,20 @@ func readSome(ctx context.Context, v *visit) error {
 
 // run calls the tools as the user.
 func (t tour) run(ctx context.Context, endpoint string, client *http.Client, stdout io.Writer) error {
-	session, err := connect(ctx, endpoint, client)
+	v := &visit{stdout: stdout, agrees: true}
+	session, err := connect(ctx, endpoint, client, &mcp.ClientOptions{ElicitationHandler: v.ask})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = session.Close() }()
+	v.session = session
 	_, _ = fmt.Fprintf(stdout, "As %s\n\n", t.user.DisplayName)
-	return t.calls(ctx, &visit{session, stdout})
+	return t.calls(ctx, v)
 }
 
 // connect opens a session with a user's client.
-func connect(ctx context.Context, endpoint string, client *http.Client) (*mcp.ClientSession, error) {
-	return mcp.NewClient(&mcp.Implementation{Name: "demo", Version: "1"}, nil).Connect(ctx,
+func connect(ctx context.Context, endpoint string, client *http.Client, options *mcp.ClientOptions) (*mcp.ClientSession, error) {
+	return mcp.NewClient(&mcp.Implementation{Name: "demo", Version: "1"}, options).Connect(ctx,
 		&mcp.StreamableClientTransport{Endpoint: endpoint, HTTPClient: client, DisableStandaloneSSE: true}, nil)
 }
 
@@ -122,6 +124,7 @@ func connect(ctx context.Context, endpoint string, client *http.Client) (*mcp.Cl
 type visit struct {
 	session *mcp.ClientSession
 	stdout  io.Writer
+	agrees  bool // what the user says when asked
 }
 
 type args = map[string]any

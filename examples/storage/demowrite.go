@@ -3,11 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
-	"sync/atomic"
+	"strings"
 
-	"github.com/mcpentra/mcp-entra-go/blobtool"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // writeAll writes a report, edits it and deletes it. Each call has the ETag from the one before, so
@@ -26,7 +25,7 @@ func writeAll(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	v.say("An edit, and another by an agent who has not seen the first.")
+	v.say("An edit, which the user's client asks for, and another by an agent who has not seen the first.")
 	current, err := v.call(ctx, "edit_blob", blob(args{"old_text": "Total: 19", "new_text": "Total: 19 (pens, paper)", "if_match": old}))
 	if err != nil {
 		return err
@@ -34,8 +33,8 @@ func writeAll(ctx context.Context, v *visit) error {
 	if _, err := v.call(ctx, "edit_blob", blob(args{"old_text": "Total: 19", "new_text": "Total: 20", "if_match": old})); err != nil {
 		return err
 	}
-	v.say("Deleting takes the user's word.")
-	for range 2 {
+	v.say("A delete, to which the user first says no. With a client that can't ask, the server refuses it.")
+	for _, v.agrees = range []bool{false, true} {
 		if _, err := v.call(ctx, "delete_blob", blob(args{"if_match": current})); err != nil {
 			return err
 		}
@@ -57,16 +56,9 @@ func writeNothing(ctx context.Context, v *visit) error {
 // say prints what the next calls show.
 func (v *visit) say(text string) { _, _ = fmt.Fprintf(v.stdout, "-- %s\n\n", text) }
 
-// askTwice returns a confirmation by a user who first says no, and yes from then on. A server asks a
-// person here, out of reach of the model.
-func askTwice(stdout io.Writer) blobtool.ConfirmFunc {
-	var asked atomic.Bool
-	return func(_ context.Context, q blobtool.Question) (bool, error) {
-		if q.Action == blobtool.ActionEdit {
-			return true, nil // it quotes what it replaces, and there are versions
-		}
-		yes := asked.Swap(true)
-		_, _ = fmt.Fprintf(stdout, "    The user is asked: %s\n    and says %s.\n", q.Text, map[bool]string{true: "yes", false: "no"}[yes])
-		return yes, nil
-	}
+// ask shows a question of the server to the user, as a client's form does, and says no or yes.
+func (v *visit) ask(_ context.Context, r *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
+	question := strings.Join(strings.Fields(r.Params.Message), " ")
+	_, _ = fmt.Fprintf(v.stdout, "    The user is asked: %s\n    and says %s.\n", question, map[bool]string{true: "yes", false: "no"}[v.agrees])
+	return &mcp.ElicitResult{Action: "accept", Content: map[string]any{"confirm": v.agrees}}, nil
 }

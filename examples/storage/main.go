@@ -47,8 +47,8 @@
 //	    --scope $(az storage account show -n ACCOUNT --query id -o tsv)/blobServices/default/containers/docs
 //
 // Turn on versioning or soft delete of blobs in the account, so that a write can be
-// undone. This server has no [blobtool.WriteOptions.Confirm], so overwriting and
-// deleting are refused; the demo shows one that asks the user.
+// undone. Overwriting and deleting ask the user, by a form that the client shows; where
+// a client has none they are refused, unless [blobtool.WriteOptions.Confirm] allows them.
 package main
 
 import (

@@ -46,8 +46,8 @@ func TestDemoWrites(t *testing.T) {
 	rest := stdout.String()
 	for _, want := range []string{
 		"write_blob", `"action":"created"`, "stat_blob", `"tags":{"state":"draft"}`,
-		"edit_blob", `-Total: 19\n+Total: 19 (pens, paper)\n`, "edit_blob", `"outcome":"refused","reason":"changed"`,
-		"delete_blob", "The user is asked: Delete blob", "says no", `"reason":"not_confirmed"`,
+		"edit_blob", "says yes", `-Total: 19\n+Total: 19 (pens, paper)\n`, "edit_blob", `"outcome":"refused","reason":"changed"`,
+		"delete_blob", "The user is asked: The tool delete_blob", "says no", `"reason":"not_confirmed"`,
 		"delete_blob", "says yes", `"action":"deleted"`, `"undo":{"how":"The content is still there as a previous version`,
 		"plan.md", `"reason":"not_allowed"`, "index.html", ".html", "As Bob", `"reason":"permission"`, "Storage Blob Data Contributor",
 	} {
@@ -127,7 +127,7 @@ func TestResources(t *testing.T) {
 		{alice, "blob://finance/2026/q2.csv blob://finance/2026/q3.csv"},
 		{bob, "blob://public/welcome.md"},
 	} {
-		session, err := connect(t.Context(), endpoint, tenant.UserClient(c.user, client, api))
+		session, err := connect(t.Context(), endpoint, tenant.UserClient(c.user, client, api), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
