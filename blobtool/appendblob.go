@@ -129,7 +129,6 @@ func (a *appendCall) create(ctx context.Context, out *writeOutput) error {
 	made := &attempt{set: a.set, at: a.at, client: a.client.BlobClient(), marker: rand.Text(), send: a.sendNew}
 	made.md5 = func() []byte { return nil } // append blobs have none
 	a.metadata[properties.Marker] = &made.marker
-	made.metadata = a.metadata
 	w, now, err := made.run(ctx)
 	if err != nil {
 		out.refuse(now)

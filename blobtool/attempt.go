@@ -15,23 +15,20 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/names"
-	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
 )
 
 // An attempt is a conditional write. It is sent without the SDK's own retries: after a lost answer
 // they would send it again and take the refusal of the second request for that of the first.
 // Instead the attempt looks at what stands there, and is done only if that has its marker.
 type attempt struct {
-	set      *Set
-	at       names.Location
-	client   *blob.Client
-	before   azcore.ETag        // what send requires to stand there; empty: nothing
-	tags     map[string]string  // that send requires, if it sets tags: they have no part in the ETag
-	marker   string             // in the metadata that send writes; empty if it writes none
-	metadata map[string]*string // that send writes, with the marker
-	vague    bool               // nobody knows the MD5 of what send writes
-	md5      func() []byte      // of the content that send leaves there, nil if Azure has none of it
-	send     func(context.Context) (written, error)
+	set    *Set
+	at     names.Location
+	client *blob.Client
+	before azcore.ETag       // what send requires to stand there; empty: nothing
+	tags   map[string]string // that send requires, if it sets tags: they have no part in the ETag
+	marker string            // in the metadata that send writes; empty if it writes none
+	md5    func() []byte     // of the content that send leaves there, nil if Azure has none of it
+	send   func(context.Context) (written, error)
 }
 
 // written is what a write's answer says.
@@ -95,14 +92,12 @@ func partOf(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // wrote reports whether what stands there is this attempt's. Other programs copy metadata, so the
-// content must be the same too, and their change of other metadata has an ETag of its own.
+// content must be the same too.
 func (a *attempt) wrote(now *standing) bool {
-	if a.marker == "" || a.vague || now.marker != a.marker || !bytes.Equal(now.headers.BlobContentMD5, a.md5()) {
+	if a.marker == "" || now.marker != a.marker {
 		return false
 	}
-	metadata := maps.Clone(now.metadata)
-	metadata[properties.Marker] = &now.marker
-	return maps.EqualFunc(metadata, a.metadata, func(x, y *string) bool { return value(x) == value(y) })
+	return bytes.Equal(now.headers.BlobContentMD5, a.md5())
 }
 
 // untouched reports whether what stands there is what stood there before.

@@ -259,6 +259,9 @@ func TestCopyBlobFaults(t *testing.T) {
 		"no MD5 to tell":            {fault: blobtest.Fault{Served: true, Drop: true, Times: 1}, want: "unknown the content", commits: 1, noMD5: true},
 	} {
 		for _, blocks := range []bool{false, true} {
+			if blocks && c.noMD5 {
+				continue // then the copy has none, and the marker tells
+			}
 			w := newWriteWorld(t, nil, nil)
 			session := w.connect(t, "alice")
 			w.putSource()

@@ -71,7 +71,6 @@ func (s *Set) put(ctx context.Context, in *container.Client, p *put) (written, *
 		return sum[:]
 	}
 	p.metadata[properties.Marker] = &a.marker
-	a.metadata, a.vague = p.metadata, p.copied != nil && p.copied.headers.BlobContentMD5 == nil
 	a.send = func(ctx context.Context) (written, error) {
 		w, err := p.send(ctx, client)
 		if bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch) && len(p.tags.tags) > 0 && p.tags.pinned == "" && !p.untagged {

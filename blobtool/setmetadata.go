@@ -118,7 +118,6 @@ func (c *metadataCall) run(ctx context.Context, out *writeOutput, old *standing)
 	a := &attempt{set: c.set, at: c.at, client: c.client, before: old.etag, marker: rand.Text(), md5: func() []byte { return old.headers.BlobContentMD5 }}
 	metadata := pointers(next)
 	metadata[properties.Marker] = &a.marker
-	a.metadata = metadata
 	answered := false
 	a.send = func(ctx context.Context) (written, error) {
 		resp, err := c.client.SetMetadata(ctx, metadata, &blob.SetMetadataOptions{
