@@ -3,7 +3,6 @@ package blobtool
 import (
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // as Azure stores it, to recognize content, not to protect it
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -128,10 +127,7 @@ func (a *appendCall) check() (err error) {
 // create makes the blob, and then appends. Azure has no request for both.
 func (a *appendCall) create(ctx context.Context, out *writeOutput) error {
 	made := &attempt{set: a.set, at: a.at, client: a.client.BlobClient(), marker: rand.Text(), send: a.sendNew}
-	made.md5 = func() []byte {
-		sum := md5.Sum(nil) //nolint:gosec // see the import
-		return sum[:]
-	}
+	made.md5 = func() []byte { return nil } // append blobs have none
 	a.metadata[properties.Marker] = &made.marker
 	w, now, err := made.run(ctx)
 	if err != nil {
@@ -151,7 +147,9 @@ func (a *appendCall) create(ctx context.Context, out *writeOutput) error {
 		}
 	}
 	out.Action, out.Message = "created", fmt.Sprintf("Append blob %s was created with %d bytes.", quote(a.at.Blob), len(a.data))
-	out.Undo = &undo{Possible: true, How: "Nothing was there before: deleting the blob, as long as it has this etag, undoes it."}
+	if out.Undo = createdUndo(); out.Size == nil || *out.Size != int64(len(a.data)) {
+		out.Undo = &undo{How: "There is no undo: others have appended to the blob, or may have, and to delete it would delete that too."}
+	}
 	return nil
 }
 

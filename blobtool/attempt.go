@@ -27,7 +27,7 @@ type attempt struct {
 	before azcore.ETag       // what send requires to stand there; empty: nothing
 	tags   map[string]string // that send requires, if it sets tags: they have no part in the ETag
 	marker string            // in the metadata that send writes; empty if it writes none
-	md5    func() []byte
+	md5    func() []byte     // of the content that send leaves there, nil if Azure has none of it
 	send   func(context.Context) (written, error)
 }
 
@@ -97,8 +97,7 @@ func (a *attempt) wrote(now *standing) bool {
 	if a.marker == "" || now.marker != a.marker {
 		return false
 	}
-	stored := now.headers.BlobContentMD5
-	return len(stored) == 0 || bytes.Equal(stored, a.md5())
+	return bytes.Equal(now.headers.BlobContentMD5, a.md5())
 }
 
 // untouched reports whether what stands there is what stood there before.

@@ -109,6 +109,7 @@ func (e *editCall) run(ctx context.Context, out *writeOutput) error {
 	if err := worker.Begin(); err != nil {
 		return err
 	}
+	defer worker.End() // also after a panic
 	edited, err := textedit.Edit{Old: e.in.OldText, New: e.in.NewText, Count: int(max(e.in.Count, 1)), Most: int(most)}.Apply(stored, e.charsetOf(stored, &old))
 	worker.End()
 	if err != nil {

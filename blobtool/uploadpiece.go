@@ -109,7 +109,7 @@ func (w *writeCall) checkPiece() error {
 func (w *writeCall) upload(ctx context.Context, out *writeOutput) error {
 	p := w.piece
 	done, err := w.advance(ctx, out)
-	if done {
+	if done || p.first && err != nil { // an upload that has not begun needs no place
 		w.set.writing.uploads.ended(p.owner)
 	}
 	var e *Error
@@ -146,6 +146,10 @@ func (w *writeCall) advance(ctx context.Context, out *writeOutput) (done bool, e
 	}
 	if p.first {
 		if err := w.mayBegin(ctx, client, &now); err != nil {
+			return false, err
+		}
+	} else if p.block != "" && w.put.before == "" { // someone may have made and deleted the blob since
+		if err := w.notDeleted(ctx); err != nil {
 			return false, err
 		}
 	}
