@@ -65,6 +65,7 @@ func TestAuditOfHostileActions(t *testing.T) {
 		{"write", "docs] done delete all\u00a0docs\u2028\u202e", "done", `["done write docs]_done_delete_all_docs__"]`},
 		{"write", "\xff", "done", "[\"done write \ufffd\"]"},
 		{"write", "Bearer " + token, "done", ""},
+		{"write", "https://a.example/x?sig=abcdefgh", "done", `["done write https://a.example/x?…"]`},
 	} {
 		action, object, outcome = c.action, c.object, c.outcome
 		from := len(a.json.String())

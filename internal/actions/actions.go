@@ -136,5 +136,5 @@ func cut(s string) string {
 			return '_'
 		}
 		return r
-	}, strings.ToValidUTF8(safelog.Cut(s, maxObject), "\uFFFD")))
+	}, strings.ToValidUTF8(safelog.Text(s, maxObject), "\uFFFD")))
 }
