@@ -67,13 +67,15 @@ func (s *Set) appendBlob(ctx context.Context, req *mcp.CallToolRequest, in appen
 	}
 	a.client = all.NewAppendBlobClient(at.Blob)
 	if in.Create {
-		return out, a.create(ctx, &out)
+		err = a.create(ctx, &out)
+		return out, err
 	}
 	old, err := s.look(ctx, at, a.client.BlobClient())
 	if err != nil {
 		return out, err
 	}
-	return out, a.add(ctx, &out, &old)
+	err = a.add(ctx, &out, &old)
+	return out, err
 }
 
 // appendCall is a running call of append_blob.

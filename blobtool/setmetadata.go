@@ -64,7 +64,8 @@ func (s *Set) setMetadata(ctx context.Context, req *mcp.CallToolRequest, in meta
 	if err != nil {
 		return out, err
 	}
-	return out, c.run(ctx, &out, &old)
+	err = c.run(ctx, &out, &old)
+	return out, err
 }
 
 // requiredETag parses an if_match that may not be left out.
