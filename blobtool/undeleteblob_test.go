@@ -191,6 +191,56 @@ func TestUndeleteOneOfMany(t *testing.T) {
 	}
 }
 
+// With soft delete, an overwrite leaves a deleted snapshot, which comes back too. So the undo of
+// undeleting deletes snapshots, and the result says both.
+func TestUndeleteBringsSnapshots(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, softDelete, nil)
+	session := w.connect(t, "alice")
+	for _, text := range []string{"one", "two", "three"} {
+		w.storage.Put("docs", "a.txt", []byte(text), "text/plain")
+	}
+	etag := statOf(t, session, "a.txt").ETag
+	for range 2 {
+		w.wrote(t, session, "delete_blob", args{"blob_path": "a.txt", "if_match": etag, "delete_snapshots": true})
+		out := w.wrote(t, session, "undelete_blob", args{"blob_path": "a.txt"})
+		if !strings.Contains(out.Message, "snapshots (2)") || !strings.Contains(out.Undo.How, "with delete_snapshots") || readText(t, session, "a.txt") != "three" {
+			t.Errorf("got %+v, undo %+v; want both to tell of 2 snapshots", out, out.Undo)
+		}
+		if without := w.write(t, session, "delete_blob", args{"blob_path": "a.txt", "if_match": out.ETag}); without.Outcome != "refused" {
+			t.Errorf("deleting without delete_snapshots: got %+v, so the undo asks for too much", without)
+		}
+		etag = out.ETag
+	}
+}
+
+// A deletion is found, and the newest version, behind as many snapshots or versions as a page has.
+func TestUndeleteBehindAPage(t *testing.T) {
+	t.Parallel()
+	const page = 5000
+	for name, kind := range map[string]func(*blobtest.Options){"snapshots": softDelete, "versions": versions} {
+		w := newWriteWorld(t, kind, nil)
+		session := w.connect(t, "alice")
+		for range page + 2 {
+			w.storage.Put("docs", "a.txt", []byte("x"), "text/plain")
+		}
+		w.storage.Put("docs", "a.txt", []byte("newest"), "text/plain")
+		ids := w.storage.Versions("docs", "a.txt")
+		w.storage.Delete("docs", "a.txt")
+		a := args{"blob_path": "a.txt"}
+		if len(ids) > 0 {
+			a["version_id"] = ids[len(ids)-1]
+			if out := w.write(t, session, "undelete_blob", args{"blob_path": "a.txt"}); !strings.Contains(out.Message, ids[len(ids)-1]+", which is the newest") {
+				t.Errorf("%s: got %+v, want the version %s", name, out, ids[len(ids)-1])
+			}
+		}
+		w.wrote(t, session, "undelete_blob", a)
+		if text := readText(t, session, "a.txt"); text != "newest" {
+			t.Errorf("%s: got %q back, want the newest", name, text)
+		}
+	}
+}
+
 // The text of an undo names undelete_blob only where it is offered and would do it.
 func TestUndoNamesWhatIsThere(t *testing.T) {
 	t.Parallel()
