@@ -270,6 +270,85 @@ func TestUndoNamesWhatIsThere(t *testing.T) {
 	}
 }
 
+// Where the text of an undo names undelete_blob, it does it; where not, it would refuse.
+func TestUndoKeepsItsWord(t *testing.T) {
+	t.Parallel()
+	short, long := "a.txt", strings.Repeat("é", 400)+".txt" // Azure limits the URL of a source
+	for name, c := range map[string]struct {
+		kind  func(*blobtest.Options)
+		blob  string
+		tier  string
+		named bool
+	}{
+		"version":                    {versions, short, "", true},
+		"archived version":           {versions, short, "Archive", false},
+		"version of a long name":     {versions, long, "", false},
+		"soft delete":                {softDelete, short, "", true},
+		"soft delete, archived":      {softDelete, short, "Archive", true},
+		"soft delete of a long name": {softDelete, long, "", true},
+		"both":                       {versionsAndSoft, short, "", true},
+		"hierarchy":                  {hierarchy, short, "", true},
+		"nothing":                    {nil, short, "", false},
+	} {
+		for _, tool := range []string{"delete_blob", "write_blob", "copy_blob", "edit_blob"} {
+			if tool == "edit_blob" && c.tier != "" {
+				continue
+			}
+			w := newWriteWorld(t, c.kind, nil)
+			session := w.connect(t, "alice")
+			w.storage.Put("docs", "source.txt", []byte("new"), "text/plain")
+			w.storage.Put("docs", c.blob, []byte("old"), "text/plain")
+			w.storage.Update("docs", c.blob, func(p *blobtest.Properties) { p.Tier = c.tier })
+			a := args{"blob_path": c.blob, "if_match": statOf(t, session, c.blob).ETag}
+			switch tool {
+			case "write_blob":
+				a["text"] = "new"
+			case "copy_blob":
+				a["source_path"] = "source.txt"
+			case "edit_blob":
+				a["old_text"], a["new_text"] = "old", "new"
+			}
+			out := w.wrote(t, session, tool, a)
+			named := c.named && (tool == "delete_blob" || out.Undo.VersionID != "")
+			if strings.Contains(out.Undo.How, "undelete_blob") != named {
+				t.Errorf("%s, %s: got %+v, want undelete_blob named: %t", name, tool, out.Undo, named)
+			}
+			u := args{"blob_path": c.blob}
+			if out.Undo.VersionID != "" {
+				u["version_id"] = out.Undo.VersionID
+				if tool != "delete_blob" {
+					u["if_match"] = out.ETag
+				}
+			}
+			back := w.write(t, session, "undelete_blob", u)
+			if (back.Outcome == "done") != named {
+				t.Errorf("%s, %s: the undo is %+v, and undelete_blob says %s (%s)", name, tool, out.Undo, back.Outcome, back.Message)
+			}
+			if named && c.tier == "" && readText(t, session, c.blob) != "old" {
+				t.Errorf("%s, %s: other content is back", name, tool)
+			}
+		}
+	}
+}
+
+// The current version can't be brought back: that would overwrite a blob with itself.
+func TestUndeleteCurrentVersion(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, versions, nil)
+	session := w.connect(t, "alice")
+	w.storage.Put("docs", "a.txt", []byte("x"), "text/plain")
+	stat := statOf(t, session, "a.txt")
+	for tool, a := range map[string]args{
+		"undelete_blob": {"version_id": stat.VersionID},
+		"copy_blob":     {"source_path": "a.txt", "source_version_id": stat.VersionID},
+	} {
+		a["blob_path"], a["if_match"] = "a.txt", stat.ETag
+		if out := w.write(t, session, tool, a); out.Reason != "invalid_argument" || !strings.Contains(out.Message, "current") || len(w.storage.Versions("docs", "a.txt")) != 1 {
+			t.Errorf("%s: got %+v, want it refused, and no new version", tool, out)
+		}
+	}
+}
+
 func FuzzParseDeletionIDs(f *testing.F) {
 	f.Add(`<EnumerationResults><Blobs><Blob><Name>a</Name><DeletionId>132</DeletionId></Blob><Blob></Blob></Blobs></EnumerationResults>`)
 	f.Add(`<EnumerationResults><Blobs><Blob><DeletionId>1&amp;x=2</DeletionId></Blob></Blobs></EnumerationResults>`)
