@@ -71,7 +71,8 @@ func (s *Set) editBlob(ctx context.Context, req *mcp.CallToolRequest, in editInp
 	if e.all, err = s.containerClient(ctx, at.Container); err != nil {
 		return out, err
 	}
-	return out, e.run(ctx, &out)
+	err = e.run(ctx, &out)
+	return out, err
 }
 
 // editCall is a running call of edit_blob.

@@ -71,6 +71,9 @@ func (s *Set) put(ctx context.Context, in *container.Client, p *put) (written, *
 		return sum[:]
 	}
 	p.metadata[properties.Marker] = &a.marker
+	a.same = func(ctx context.Context, now *standing) bool {
+		return p.describes(now) && bytes.Equal(now.headers.BlobContentMD5, a.md5()) && p.isContent(ctx, client, now)
+	}
 	a.send = func(ctx context.Context) (written, error) {
 		w, err := p.send(ctx, client)
 		if bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch) && len(p.tags.tags) > 0 && p.tags.pinned == "" && !p.untagged {

@@ -113,29 +113,6 @@ func TestWriteBlobRace(t *testing.T) {
 	}
 }
 
-// Another program may copy the marker along with other metadata.
-func TestWriteBlobCopiedMarker(t *testing.T) {
-	t.Parallel()
-	for _, inBlocks := range []bool{false, true} { // content in blocks has no MD5 of Azure's
-		w := newWriteWorld(t, nil, nil)
-		session := w.connect(t, "alice")
-		onNth(w, blobtest.OpGetBlobProperties, 1, func() {
-			var metadata map[string]string
-			w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { metadata = p.Metadata })
-			w.storage.Put("docs", "a.txt", []byte("other's"), "text/plain")
-			w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) {
-				if p.Metadata = metadata; inBlocks {
-					p.MD5 = nil
-				}
-			})
-		})
-		w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlob, Served: true, Drop: true, Times: 1})
-		if out := w.write(t, session, "write_blob", args{"blob_path": "a.txt", "text": "new"}); out.Outcome != "unknown" {
-			t.Errorf("in blocks %t: got %+v, want unknown", inBlocks, out)
-		}
-	}
-}
-
 // Looking may fail too.
 func TestWriteBlobBlind(t *testing.T) {
 	t.Parallel()
