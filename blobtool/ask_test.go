@@ -257,3 +257,28 @@ func TestQuestions(t *testing.T) {
 		}
 	}
 }
+
+// A question says which tags and metadata are lost.
+func TestQuestionOfTags(t *testing.T) {
+	t.Parallel()
+	var asked string
+	w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) {
+		o.Confirm = func(_ context.Context, q blobtool.Question) (bool, error) { asked = q.Text; return false, nil }
+	})
+	w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
+	w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) {
+		p.Tags, p.Metadata = map[string]string{"state": "final"}, map[string]string{"project": "x"}
+	})
+	session := w.connect(t, "alice")
+	for tool, a := range map[string]args{
+		"write_blob": {"text": "new", "metadata": args{"author": "Alice"}},
+		"edit_blob":  {"old_text": "old", "new_text": "new"},
+		"copy_blob":  {"source_path": "b.txt"},
+	} {
+		w.storage.Put("docs", "b.txt", []byte("b"), "text/plain")
+		out := w.write(t, session, tool, plus(a, args{"blob_path": "a.txt", "if_match": etag(t, session, "a.txt"), "drop_tags": true}))
+		if out.Reason != "not_confirmed" || !strings.Contains(asked, "1 index tags are lost") || strings.Contains(asked, "metadata is replaced") != (tool == "write_blob") {
+			t.Errorf("%s: got %s, asked %q; want what is lost", tool, out.Reason, asked)
+		}
+	}
+}

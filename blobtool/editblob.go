@@ -124,7 +124,7 @@ func (e *editCall) run(ctx context.Context, out *writeOutput) error {
 	back := keptUndo(&old)
 	back.How += " The reverse edit, as long as the blob has this etag, also undoes it."
 	back.Possible = true
-	text := fmt.Sprintf("Edit blob %s in container %s:\n%s", quote(e.at.Blob), quote(e.at.Container), edited.Diff)
+	text := fmt.Sprintf("Edit blob %s in container %s:%s\n%s", quote(e.at.Blob), quote(e.at.Container), p.tags.loses, edited.Diff)
 	if err := e.set.mayDestroy(ctx, e.req, e.at, Question{Action: ActionEdit, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
 		return err
 	}
