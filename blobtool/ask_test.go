@@ -257,3 +257,21 @@ func TestQuestions(t *testing.T) {
 		}
 	}
 }
+
+// Blobs with long names that differ in their ends only are told apart.
+func TestQuestionHasTheWholeName(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range protocols {
+		w := newAskWorld(t, protocol.sessions, nil)
+		p := says("decline", nil)
+		session := w.connectWith(t, "alice", p.options())
+		for _, name := range []string{strings.Repeat("folder/", 140) + "a.txt", strings.Repeat("中", 1000) + "b.txt"} {
+			w.storage.Put("docs", name, []byte("old"), "text/plain")
+			w.write(t, session, "delete_blob", args{"blob_path": name, "if_match": etag(t, session, name)})
+			asked := p.questions()
+			if last := asked[len(asked)-1].Message; !strings.Contains(last, `"`+name+`"`) {
+				t.Errorf("%s: asked %q, want the name as it is", protocol.name, last)
+			}
+		}
+	}
+}

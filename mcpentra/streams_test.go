@@ -17,8 +17,8 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-// A testClock is the verifier's. It is ahead of time, and does not stand still: on a busy machine a request for keys may
-// fail, and the next waits for the clock.
+// A testClock is the verifier's. It is ahead of time, and does not stand still: on a busy machine a
+// request for keys may fail, and the next waits for the clock.
 type testClock struct {
 	mu    sync.Mutex
 	ahead time.Duration
