@@ -1,6 +1,8 @@
 package blobtool
 
 import (
+	"net/url"
+
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 )
 
@@ -20,7 +22,7 @@ func createdUndo() *undo {
 // keptUndo says how to go back to what an overwrite replaced.
 func keptUndo(old *standing) *undo {
 	if old.version != "" {
-		return &undo{Possible: true, VersionID: old.version, lost: old, How: "The content before is still there as a previous version, which read_blob with version_id shows."}
+		return versionUndo(old, "The content before")
 	}
 	if old.hierarchical {
 		return &undo{How: "There is no undo: the account has a hierarchical namespace, which keeps nothing of what is overwritten."}
@@ -33,11 +35,22 @@ func keptUndo(old *standing) *undo {
 func deleteUndo(old *standing, soft bool) *undo {
 	switch {
 	case old.version != "":
-		return &undo{Possible: true, VersionID: old.version, lost: old, How: "The content is still there as a previous version, which read_blob with version_id shows."}
+		return versionUndo(old, "The content")
 	case soft:
 		return &undo{Possible: true, lost: old, How: "The blob is soft-deleted: for the days that the account is set to, it can be undeleted. Do not write to this name before."}
 	}
 	return &undo{How: "The storage service deleted it for good, or does not say otherwise."}
+}
+
+// versionUndo is for content that stays as a previous version.
+func versionUndo(old *standing, content string) *undo {
+	u := &undo{Possible: true, VersionID: old.version, lost: old, How: content + " is still there as a previous version"}
+	if old.archived {
+		u.How += " in the Archive tier, which someone must move to an online tier before it can be read or copied back."
+	} else {
+		u.How += ", which read_blob with version_id shows."
+	}
+	return u
 }
 
 const undeleteName = "undelete_blob"
@@ -52,7 +65,7 @@ func (s *Set) nameUndelete(u *undo, name string, exists bool) {
 	switch able := s.offers(undeleteName) && !old.directory && s.writing.types.CheckKept(value(old.headers.BlobContentType), name) == nil; {
 	case able && u.VersionID == "":
 		u.How += " Call undelete_blob with the same blob_path."
-	case able && old.kind == blob.BlobTypeBlockBlob && old.size <= s.writing.maxCopy:
+	case able && old.kind == blob.BlobTypeBlockBlob && old.size <= s.writing.maxCopy && !old.archived && s.sourceFits(name):
 		u.How += " To bring it back, call undelete_blob with this version_id"
 		if exists {
 			u.How += ", and the blob's etag as if_match"
@@ -61,4 +74,11 @@ func (s *Set) nameUndelete(u *undo, name string, exists bool) {
 	default:
 		u.How += " This server can't bring it back; another program can."
 	}
+}
+
+// sourceFits reports whether the URL of a version of a blob is short enough for a copy, in any
+// container.
+func (s *Set) sourceFits(name string) bool {
+	const others = 63 + len("//?versionid=2026-01-31T09%3A30%3A00.1234567Z")  // 63: the longest name of a container
+	return len(s.serviceURL)+others+len(url.PathEscape(name)) <= maxSourceURL // escaped as azblob does
 }
