@@ -228,6 +228,9 @@ func TestWriteAppendCreateShared(t *testing.T) {
 		if *out.Exists {
 			text = readText(t, session, "a.log")
 		}
+		if strings.Contains(out.Message, "Nothing was changed") {
+			t.Errorf("%s: got %q, but a blob was made", name, out.Message)
+		}
 		if out.Outcome != c.outcome || text != c.text || (out.ETag != "") != *out.Exists || (out.Outcome == "done") != (out.Undo != nil) || out.Undo != nil && out.Undo.Possible != c.possible {
 			t.Errorf("%s: got %+v, undo %+v, with %q; want %s with %q, an undo: %t", name, out, out.Undo, text, c.outcome, c.text, c.possible)
 		}

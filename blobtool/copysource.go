@@ -151,6 +151,9 @@ func (c *copySource) tags(ctx context.Context) (tags map[string]string, note str
 		return nil, ""
 	}
 	tags, note = tagsOf(ctx, c.at, c.client, c.tagCount)
+	if note == "" && len(tags) == 0 {
+		note = "They have changed while this call was running."
+	}
 	if note != "" {
 		note = "The source's tags were not copied. " + note
 	}

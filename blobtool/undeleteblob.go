@@ -170,18 +170,18 @@ func (u *undeleteCall) send(ctx context.Context, d *deletion) error {
 
 // confirm looks whether the blob is back: Azure also says yes where it restored nothing.
 func (u *undeleteCall) confirm(ctx context.Context, d *deletion, snapshots int, out *writeOutput) error {
-	props, err := u.client.GetProperties(ctx, nil)
 	name := quote(u.at.Blob)
+	var now standing
+	props, err := u.client.GetProperties(ctx, nil)
+	if err == nil {
+		now, err = standingOf(&props)
+	}
 	switch {
 	case isNoBlob(err):
 		out.show(&standing{})
 		return &Error{Kind: ErrUncertain, text: fmt.Sprintf("Azure Storage has carried the request out, but there is no blob %s now: it restored nothing, or someone has deleted the blob again.", name)}
 	case err != nil:
 		return &Error{Kind: ErrUncertain, text: fmt.Sprintf("Azure Storage has carried the request out, but what is there now could not be read. Call stat_blob to see whether blob %s is back.", name), cause: err}
-	}
-	now, err := standingOf(&props)
-	if err != nil {
-		return err
 	}
 	out.show(&now)
 	if !d.is(&now, value(props.CreationTime)) {

@@ -138,6 +138,9 @@ func TestUndeleteBlobRefusals(t *testing.T) {
 		"blind": {softDelete, func(w *world) {
 			w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlobProperties, Skip: 1, Status: 503, Code: "ServerBusy"})
 		}, nil, "uncertain", "stat_blob"},
+		"not Azure's answer": {softDelete, func(w *world) {
+			w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlobProperties, Skip: 1, Times: 1, Status: 200})
+		}, nil, "uncertain", "stat_blob"},
 		"directory": {hierarchy, func(w *world) { w.storage.Delete("docs", "d/") }, args{"blob_path": "d"}, "directory", "only files"},
 		"html": {softDelete, func(w *world) {
 			w.storage.Put("docs", "d/a.txt", []byte("x"), "text/html")
