@@ -49,6 +49,9 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 		}
 		return tagPlan{}, e
 	}
+	if len(old) == 0 { // then nothing would pin them
+		return tagPlan{}, failuref(ErrChanged, "The index tags of blob %s changed while this call was running. Nothing was changed by this call. Call again.", quote(at.Blob))
+	}
 	plan := tagPlan{tags: old, pinned: pinTags(old)}
 	if given != nil {
 		plan.tags, plan.note, plan.loses = given, "The tags of this call have replaced the blob's own.", " Its index tags are replaced."
