@@ -56,6 +56,8 @@ func TestWriteEditText(t *testing.T) {
 		"first":             {"abc", "", args{"old_text": "a", "new_text": "x"}, "xbc", "", ""},
 		"all":               {"aba", "", args{"old_text": "a", "new_text": "x", "count": 2}, "xbx", "", ""},
 		"removed":           {"abc\n", "", args{"old_text": "b", "new_text": ""}, "ac\n", "", ""},
+		"mark made":         {"abc", "", args{"old_text": "a", "new_text": "\uFEFFx"}, "abc", "invalid_argument", "byte order mark"},
+		"utf-16 mark made":  {"a\xFF\xFEb", "text/plain; charset=windows-1252", args{"old_text": "a", "new_text": ""}, "a\xFF\xFEb", "invalid_argument", "byte order mark"},
 		"mark":              {"\xEF\xBB\xBFabc", "", args{"old_text": "abc", "new_text": "é"}, "\xEF\xBB\xBFé", "", ""},
 		"utf-16":            {wide("añ\r\nb"), "", args{"old_text": "ñ\n", "new_text": "ñ日\n"}, wide("añ日\r\nb"), "", ""},
 		"declared":          {"\x93\xfa\n", "text/plain; charset=shift_jis", args{"old_text": "日", "new_text": "本日"}, "\x96\x7b\x93\xfa\n", "", ""},
