@@ -20,7 +20,7 @@ import (
 type tagPlan struct {
 	tags   map[string]string // to send
 	pinned string            // condition on the tags that were read: an ETag does not cover tags
-	kept   bool              // the tags are the blob's own, and must not be lost
+	kept   bool              // the blob has tags, which must not be lost if these can't be set
 	note   string
 }
 
@@ -48,7 +48,7 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 	}
 	plan := tagPlan{tags: old, kept: true, pinned: pinTags(old)}
 	if given != nil {
-		plan.tags, plan.kept, plan.note = given, false, "The tags of this call have replaced the blob's own."
+		plan.tags, plan.note = given, "The tags of this call have replaced the blob's own."
 	}
 	return plan, nil
 }

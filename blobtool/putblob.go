@@ -81,7 +81,11 @@ func (s *Set) put(ctx context.Context, in *container.Client, p *put) (written, *
 		}
 		return w, err
 	}
-	return a.run(ctx)
+	w, now, err := a.run(ctx)
+	if e := errorOf(err); e != nil && p.tags.kept && e.Code == string(bloberror.AuthorizationPermissionMismatch) {
+		e.text += " The blob has index tags, which an overwrite must set again or replace: that requires the role Storage Blob Data Owner. If losing them is fine for the user, call again with drop_tags."
+	}
+	return w, now, err
 }
 
 // send sends it once.
