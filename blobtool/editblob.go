@@ -116,6 +116,7 @@ func (e *editCall) run(ctx context.Context, out *writeOutput) error {
 	}
 	p := &put{at: e.at, data: edited.Content, headers: old.headers, metadata: old.metadata, before: old.etag}
 	p.headers.BlobContentMD5 = nil
+	_ = p.keepTier(&old) // what can be read is not archived
 	if p.tags, err = e.set.planTags(ctx, e.at, client, &old, nil, e.in.DropTags); err != nil {
 		return err
 	}
@@ -167,6 +168,9 @@ func (e *editCall) read(ctx context.Context, client *blob.Client, most int64) (d
 		return nil, old, err
 	}
 	old.hierarchical = inHierarchy(raw)
+	if raw != nil && raw.Header.Get("x-ms-access-tier-inferred") != "true" { // azblob omits both headers
+		old.tier = blob.AccessTier(printable(raw.Header.Get("x-ms-access-tier")))
+	}
 	if err := e.editable(&old, most); err != nil {
 		return nil, old, err
 	}

@@ -256,6 +256,7 @@ func (w *writeCall) keep(ctx context.Context, client *blob.Client, old *standing
 	if w.in.Metadata == nil {
 		w.put.metadata = old.metadata
 	}
+	notes = append(notes, w.put.keepTier(old)...)
 	w.put.tags, err = w.set.planTags(ctx, w.at, client, old, w.in.Tags, w.in.DropTags)
 	return notes, err
 }

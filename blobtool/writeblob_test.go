@@ -107,6 +107,31 @@ func TestWriteBlobKeeps(t *testing.T) {
 	}
 }
 
+// So is a tier that was set on the blob itself.
+func TestWriteKeepsTier(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, nil)
+	session := w.connect(t, "alice")
+	for tier, want := range map[string]string{"Cool": "Cool", "Cold": "Cold", "Archive": "Hot", "": "Hot"} {
+		w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
+		w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Tier = tier })
+		out := w.wrote(t, session, "write_blob", args{"blob_path": "a.txt", "text": "new", "if_match": statOf(t, session, "a.txt").ETag})
+		if got := statOf(t, session, "a.txt").Tier; got != want || (tier == "Archive") != (len(out.Notes) == 1) {
+			t.Errorf("an overwrite of a blob in the tier %q: got %q and the notes %q, want %q", tier, got, out.Notes, want)
+		}
+		w.wrote(t, session, "edit_blob", args{"blob_path": "a.txt", "old_text": "new", "new_text": "newer"})
+		if got := statOf(t, session, "a.txt").Tier; got != want {
+			t.Errorf("an edit of a blob in the tier %q: got %q, want %q", want, got, want)
+		}
+		for _, r := range w.storage.Requests() {
+			if r.Operation == blobtest.OpPutBlob && tier == "" && r.Header("x-ms-access-tier") != "" {
+				t.Errorf("the account's default tier was sent")
+			}
+		}
+		w.storage.ForgetRequests()
+	}
+}
+
 func TestWriteBlobTags(t *testing.T) {
 	t.Parallel()
 	w := newWriteWorld(t, nil, nil)
