@@ -24,6 +24,7 @@ func (p *put) keepTier(old *standing) (notes []string) {
 		notes = []string{"The blob was in the Archive tier, and is in the account's default tier now."}
 	case blob.AccessTierHot, blob.AccessTierCool, blob.AccessTierCold, "Smart":
 		p.tier = old.tier
+	default: // the account's, or one that block blobs do not take
 	}
 	return notes
 }
