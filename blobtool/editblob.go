@@ -114,6 +114,10 @@ func (e *editCall) run(ctx context.Context, out *writeOutput) error {
 	if err := worker.Begin(); err != nil {
 		return err
 	}
+	if e.charset == nil && !content.IsText(stored, value(old.headers.BlobContentType), charset) {
+		worker.End()
+		return failuref(ErrUnsupported, "Blob %s is not text: its type or its content says so, and an edit could damage it. Nothing was changed. If it is text, call again with encoding.", quote(e.at.Blob))
+	}
 	edited, err := textedit.Edit{Old: e.in.OldText, New: e.in.NewText, Count: int(max(e.in.Count, 1)), Most: int(most)}.Apply(stored, charset)
 	worker.End()
 	if err != nil {
