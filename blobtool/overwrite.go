@@ -16,6 +16,19 @@ import (
 // Put Blob replaces everything: headers, metadata and tags that are not sent are gone. So an
 // overwrite sends again what was there.
 
+// keepTier sets the tier of the blob that the put overwrites. Content that goes to the Archive tier
+// could not be read, so that tier is not kept.
+func (p *put) keepTier(old *standing) (notes []string) {
+	switch old.tier {
+	case blob.AccessTierArchive:
+		notes = []string{"The blob was in the Archive tier, and is in the account's default tier now."}
+	case blob.AccessTierHot, blob.AccessTierCool, blob.AccessTierCold, "Smart":
+		p.tier = old.tier
+	default: // the account's, or one that block blobs do not take
+	}
+	return notes
+}
+
 // tagPlan is what a write does with a blob's tags.
 type tagPlan struct {
 	tags   map[string]string // to send

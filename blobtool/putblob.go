@@ -29,7 +29,8 @@ type put struct {
 	headers  blob.HTTPHeaders
 	metadata map[string]*string // without the marker
 	tags     tagPlan
-	before   azcore.ETag // of the blob that it replaces; empty: it makes a new one
+	tier     blob.AccessTier // empty: the account's default
+	before   azcore.ETag     // of the blob that it replaces; empty: it makes a new one
 
 	untagged bool // the user may not set tags, so it was written without
 }
@@ -97,11 +98,15 @@ func (p *put) send(ctx context.Context, client *blockblob.Client) (written, erro
 	if !p.untagged {
 		tags = p.tags.tags
 	}
+	var tier *blob.AccessTier
+	if p.tier != "" {
+		tier = &p.tier
+	}
 	if p.blocks != nil {
 		headers := p.headers
 		headers.BlobContentMD5 = p.blocks.md5 // Azure computes none of blocks
 		resp, err := client.CommitBlockList(ctx, p.blocks.ids, &blockblob.CommitBlockListOptions{
-			HTTPHeaders: &headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions,
+			HTTPHeaders: &headers, Metadata: p.metadata, Tags: tags, Tier: tier, AccessConditions: conditions,
 		})
 		if err != nil {
 			return written{}, err
@@ -109,10 +114,10 @@ func (p *put) send(ctx context.Context, client *blockblob.Client) (written, erro
 		return writtenOf(resp.ETag, resp.VersionID)
 	}
 	if p.copied != nil {
-		return p.copied.put(ctx, client, &blockblob.UploadBlobFromURLOptions{HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions})
+		return p.copied.put(ctx, client, &blockblob.UploadBlobFromURLOptions{HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, Tier: tier, AccessConditions: conditions})
 	}
 	resp, err := client.Upload(ctx, streaming.NopCloser(bytes.NewReader(p.data)), &blockblob.UploadOptions{
-		HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions,
+		HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, Tier: tier, AccessConditions: conditions,
 		TransactionalValidation: crc64Of(p.data),
 	})
 	if err != nil {

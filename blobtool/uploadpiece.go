@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
@@ -118,7 +119,7 @@ func (w *writeCall) upload(ctx context.Context, out *writeOutput) error {
 	case w.tooLate(out):
 		w.set.writing.uploads.ended(p.owner)
 		e.text += " This upload can't be finished."
-	case errors.Is(e, ErrLocked), errors.Is(e, ErrThrottled), errors.Is(e, ErrUnavailable):
+	case slices.ContainsFunc([]error{ErrLocked, ErrThrottled, ErrUnavailable, ErrPermission, ErrWrongAudience, ErrCredential}, func(kind error) bool { return errors.Is(e, kind) }):
 		e.text += fmt.Sprintf(" The pieces before are kept: this call can be repeated as it is, %s.", until(&p.before))
 	}
 	return err
