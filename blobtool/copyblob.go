@@ -117,6 +117,9 @@ func (c *copyCall) run(ctx context.Context, out *writeOutput) error {
 	if err := c.source.find(ctx, account, c.set.writing.maxCopy); err != nil {
 		return err
 	}
+	if err := c.set.admitCopy(c.req, c.source.size); err != nil {
+		return err
+	}
 	t, err := c.judge(value(c.source.headers.BlobContentType), c.put.at.Blob)
 	if err != nil {
 		return err

@@ -134,7 +134,11 @@ func (e *editCall) run(ctx context.Context, out *writeOutput) error {
 	back.How += " The reverse edit, as long as the blob has this etag, also undoes it."
 	back.Possible = true
 	text := fmt.Sprintf("Edit blob %s in container %s:%s\n%s", quote(e.at.Blob), quote(e.at.Container), p.tags.loses, edited.Diff)
-	if err := e.set.mayDestroy(ctx, e.req, e.at, Question{Action: ActionEdit, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
+	action := ActionEdit
+	if p.tags.loses != "" { // tags that the call does not quote
+		action = ActionOverwrite
+	}
+	if err := e.set.mayDestroy(ctx, e.req, e.at, Question{Action: action, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
 		return err
 	}
 	done, now, err := e.set.put(ctx, e.all, p)

@@ -92,12 +92,22 @@ func (s *Set) writeBlob(ctx context.Context, req *mcp.CallToolRequest, in writeI
 }
 
 // admitWrite counts a write of the call's user, or returns why it must wait.
-func (s *Set) admitWrite(req *mcp.CallToolRequest) error {
+func (s *Set) admitWrite(req *mcp.CallToolRequest) error { return s.admit(req, 1) }
+
+// admitCopy counts what a copy of that size weighs more than another write.
+func (s *Set) admitCopy(req *mcp.CallToolRequest, size int64) error {
+	if more := int(size / copiedBytes); more > 0 {
+		return s.admit(req, more)
+	}
+	return nil
+}
+
+func (s *Set) admit(req *mcp.CallToolRequest, writes int) error {
 	user := userID(req)
 	if user == "" {
 		return failuref(ErrNoUser, "The call has no user to count writes for. Tell the operator of this server to set TokenInfo.UserID when verifying tokens.")
 	}
-	return s.writing.rates.take(user)
+	return s.writing.rates.take(user, writes)
 }
 
 // writeCall is a running call of write_blob.

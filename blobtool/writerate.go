@@ -1,7 +1,6 @@
 package blobtool
 
 import (
-	"maps"
 	"sync"
 	"time"
 
@@ -31,35 +30,46 @@ func newWriteRates(perUser, total int, now func() time.Time) *writeRates {
 
 func perMinute(n int) *rate.Limiter { return rate.NewLimiter(rate.Limit(float64(n)/60), n) }
 
-// take counts a write of that user, or returns why it must wait. A write that the user's bound
-// refuses takes nothing from the others.
-func (r *writeRates) take(user string) error {
+// copiedBytes is how much of a copy counts as one write: a copy is one call, and may be large.
+const copiedBytes = 64 << 20
+
+// take counts n writes of that user, or returns why they must wait. What the user's bound refuses
+// takes nothing from the others.
+func (r *writeRates) take(user string, n int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	if !r.user(user, now) {
-		return failuref(ErrThrottled, "You have made %d writes within a minute, the most that this server allows a user. Wait a little, then call again.", r.perUser)
+	if r.perUser > 0 && !r.of(user, now).AllowN(now, min(n, r.perUser)) {
+		return failuref(ErrThrottled, "You have made as many writes as this server allows a user, %d a minute; a large copy counts as several. Nothing was changed. Wait a little, then call again.", r.perUser)
 	}
-	if r.total != nil && !r.total.AllowN(now, 1) {
-		return failuref(ErrThrottled, "This server has reached its limit of writes by all users. Wait a little, then call again.")
+	if r.total != nil && !r.total.AllowN(now, min(n, r.total.Burst())) {
+		return failuref(ErrThrottled, "This server has reached its limit of writes by all users. Nothing was changed. Wait a little, then call again.")
 	}
 	return nil
 }
 
-func (r *writeRates) user(user string, now time.Time) bool {
-	if r.perUser < 0 {
-		return true
-	}
+// of returns a user's limiter. If there are too many, those of users who may write as much as ever
+// are forgotten, or else that of the user who has written least.
+func (r *writeRates) of(user string, now time.Time) *rate.Limiter {
 	limiter := r.users[user]
-	if limiter == nil {
-		if len(r.users) >= maxRatedUsers {
-			maps.DeleteFunc(r.users, func(_ string, l *rate.Limiter) bool { return l.TokensAt(now) >= float64(l.Burst()) })
-		}
-		if len(r.users) >= maxRatedUsers {
-			return false
-		}
-		limiter = perMinute(r.perUser)
-		r.users[user] = limiter
+	if limiter != nil {
+		return limiter
 	}
-	return limiter.AllowN(now, 1)
+	if len(r.users) >= maxRatedUsers {
+		least, most := "", -1.0
+		for other, l := range r.users {
+			left := l.TokensAt(now)
+			if left >= float64(l.Burst()) {
+				delete(r.users, other)
+			} else if left > most {
+				least, most = other, left
+			}
+		}
+		if len(r.users) >= maxRatedUsers {
+			delete(r.users, least)
+		}
+	}
+	limiter = perMinute(r.perUser)
+	r.users[user] = limiter
+	return limiter
 }
