@@ -119,7 +119,11 @@ func (c *copyCall) run(ctx context.Context, out *writeOutput) error {
 		return err
 	}
 	t, err := c.judge(value(c.source.headers.BlobContentType), c.put.at.Blob)
-	if e := errorOf(err); e != nil {
+	if err != nil {
+		e := errorOf(err)
+		if e == nil {
+			return err
+		}
 		e.text = fmt.Sprintf("A copy keeps the content type of its source, %s: %s. Nothing was changed.", c.source.named(), strings.TrimSuffix(e.text, "."))
 		return e
 	}
