@@ -210,7 +210,8 @@ func TestWriteAppendCreateFaults(t *testing.T) {
 		out := w.write(t, session, "append_blob", args{"blob_path": "a.log", "text": "one\n", "create": true})
 		w.storage.Fail()
 		w.storage.OnRequest(nil)
-		if text := readText(t, session, "a.log"); out.Outcome != c.outcome || text != c.text || !strings.Contains(out.Message, c.says) || out.ETag == "" {
+		if text := readText(t, session, "a.log"); out.Outcome != c.outcome || text != c.text || !strings.Contains(out.Message, c.says) || out.ETag == "" ||
+			out.Undo != nil && out.Undo.Possible != (c.meanwhile == nil) { // deleting the blob would delete another's
 			t.Errorf("%s: got %+v with %q; want %s with %q, %q", name, out, text, c.outcome, c.says, c.text)
 		}
 	}

@@ -173,11 +173,11 @@ func (c *copyCall) overwrite(ctx context.Context, out *writeOutput) error {
 		out.show(&old)
 		return err
 	}
-	if c.restores && c.source.tagCount == 0 && c.put.tags.kept {
+	if c.restores && c.source.tagCount == 0 && c.put.tags.pinned != "" && tags == nil {
 		note = "The version has no index tags, so the blob keeps its own."
 	}
 	back := keptUndo(&old)
-	text := fmt.Sprintf("Overwrite blob %s in container %s with a copy of %s: its %d bytes are replaced by %d others. %s", quote(at.Blob), quote(at.Container), c.source.named(), old.size, c.source.size, back.How)
+	text := fmt.Sprintf("Overwrite blob %s in container %s with a copy of %s: its %d bytes are replaced by %d others. %s%s", quote(at.Blob), quote(at.Container), c.source.named(), old.size, c.source.size, back.How, c.put.tags.loses)
 	if err := c.set.mayDestroy(ctx, c.req, at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
 		out.show(&old)
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -107,23 +108,32 @@ func (e *editCall) run(ctx context.Context, out *writeOutput) error {
 	if err != nil {
 		return err
 	}
+	charset, err := e.charsetOf(stored, &old)
+	if err != nil {
+		return err
+	}
 	if err := worker.Begin(); err != nil {
 		return err
 	}
-	edited, err := textedit.Edit{Old: e.in.OldText, New: e.in.NewText, Count: int(max(e.in.Count, 1)), Most: int(most)}.Apply(stored, e.charsetOf(stored, &old))
+	defer worker.End() // also after a panic
+	if e.charset == nil && !content.IsText(stored, value(old.headers.BlobContentType), charset) {
+		return failuref(ErrUnsupported, "Blob %s is not text: its type or its content says so, and an edit could damage it. Nothing was changed. If it is text, call again with encoding.", quote(e.at.Blob))
+	}
+	edited, err := textedit.Edit{Old: e.in.OldText, New: e.in.NewText, Count: int(max(e.in.Count, 1)), Most: int(most)}.Apply(stored, charset)
 	worker.End()
 	if err != nil {
 		return err
 	}
 	p := &put{at: e.at, data: edited.Content, headers: old.headers, metadata: old.metadata, before: old.etag}
 	p.headers.BlobContentMD5 = nil
+	_ = p.keepTier(&old) // what can be read is not archived
 	if p.tags, err = e.set.planTags(ctx, e.at, client, &old, nil, e.in.DropTags); err != nil {
 		return err
 	}
 	back := keptUndo(&old)
 	back.How += " The reverse edit, as long as the blob has this etag, also undoes it."
 	back.Possible = true
-	text := fmt.Sprintf("Edit blob %s in container %s:\n%s", quote(e.at.Blob), quote(e.at.Container), edited.Diff)
+	text := fmt.Sprintf("Edit blob %s in container %s:%s\n%s", quote(e.at.Blob), quote(e.at.Container), p.tags.loses, edited.Diff)
 	if err := e.set.mayDestroy(ctx, e.req, e.at, Question{Action: ActionEdit, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
 		return err
 	}
@@ -168,6 +178,9 @@ func (e *editCall) read(ctx context.Context, client *blob.Client, most int64) (d
 		return nil, old, err
 	}
 	old.hierarchical = inHierarchy(raw)
+	if raw != nil && raw.Header.Get("x-ms-access-tier-inferred") != "true" { // azblob omits both headers
+		old.tier = blob.AccessTier(printable(raw.Header.Get("x-ms-access-tier")))
+	}
 	if err := e.editable(&old, most); err != nil {
 		return nil, old, err
 	}
@@ -197,14 +210,21 @@ func (e *editCall) editable(old *standing, most int64) error {
 }
 
 // charsetOf returns the charset of the call, or of the blob.
-func (e *editCall) charsetOf(stored []byte, old *standing) content.Charset {
-	if e.charset != nil {
-		if cs, marked := content.Marked(stored); marked {
-			return cs
-		}
-		return e.charset.Resolve(stored)
+func (e *editCall) charsetOf(stored []byte, old *standing) (content.Charset, error) {
+	if cs, marked := content.Marked(stored); marked {
+		return cs, nil
 	}
-	return content.CharsetOf(stored, value(old.headers.BlobContentType), "")
+	if e.charset != nil {
+		return e.charset.Resolve(stored), nil
+	}
+	contentType := value(old.headers.BlobContentType)
+	_, params, _ := mime.ParseMediaType(contentType)
+	if declared := params["charset"]; declared != "" {
+		if _, err := content.FindCharset(declared); err != nil {
+			return content.Charset{}, failuref(ErrUnsupported, "The content type of blob %s says charset %s, which edits do not support. Nothing was changed. If the text is in another encoding, call again with encoding.", quote(e.at.Blob), quote(declared))
+		}
+	}
+	return content.CharsetOf(stored, contentType, ""), nil
 }
 
 // propertiesOf returns the properties that come with a blob's content.

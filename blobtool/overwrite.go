@@ -16,12 +16,25 @@ import (
 // Put Blob replaces everything: headers, metadata and tags that are not sent are gone. So an
 // overwrite sends again what was there.
 
+// keepTier sets the tier of the blob that the put overwrites. Content that goes to the Archive tier
+// could not be read, so that tier is not kept.
+func (p *put) keepTier(old *standing) (notes []string) {
+	switch old.tier {
+	case blob.AccessTierArchive:
+		notes = []string{"The blob was in the Archive tier, and is in the account's default tier now."}
+	case blob.AccessTierHot, blob.AccessTierCool, blob.AccessTierCold, "Smart":
+		p.tier = old.tier
+	default: // the account's, or one that block blobs do not take
+	}
+	return notes
+}
+
 // tagPlan is what a write does with a blob's tags.
 type tagPlan struct {
 	tags   map[string]string // to send
-	pinned string            // condition on the tags that were read: an ETag does not cover tags
-	kept   bool              // the tags are the blob's own, and must not be lost
+	pinned string            // condition on the tags that were read, which must not be lost: an ETag does not cover tags
 	note   string
+	loses  string // for the question to the user
 }
 
 // planTags decides on the tags of an overwrite: those that the call gives (nil: none given), or
@@ -35,7 +48,10 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 		return tagPlan{tags: given}, nil
 	}
 	if drop {
-		return tagPlan{tags: given, note: fmt.Sprintf("The blob's %d index tags were dropped.", now.tagCount)}, nil
+		return tagPlan{
+			tags: given, note: fmt.Sprintf("The blob's %d index tags were dropped.", now.tagCount),
+			loses: fmt.Sprintf(" Its %d index tags are lost.", now.tagCount),
+		}, nil
 	}
 	old, err := readTags(ctx, client)
 	if err != nil {
@@ -49,9 +65,9 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 	if len(old) == 0 { // then nothing would pin them
 		return tagPlan{}, failuref(ErrChanged, "The index tags of blob %s changed while this call was running. Nothing was changed by this call. Call again.", quote(at.Blob))
 	}
-	plan := tagPlan{tags: old, kept: true, pinned: pinTags(old)}
+	plan := tagPlan{tags: old, pinned: pinTags(old)}
 	if given != nil {
-		plan.tags, plan.kept, plan.note = given, false, "The tags of this call have replaced the blob's own."
+		plan.tags, plan.note, plan.loses = given, "The tags of this call have replaced the blob's own.", " Its index tags are replaced."
 	}
 	return plan, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // as Azure stores it, to recognize content, not to protect it
 	"crypto/rand"
+	"fmt"
 	"hash/crc64"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -28,7 +29,8 @@ type put struct {
 	headers  blob.HTTPHeaders
 	metadata map[string]*string // without the marker
 	tags     tagPlan
-	before   azcore.ETag // of the blob that it replaces; empty: it makes a new one
+	tier     blob.AccessTier // empty: the account's default
+	before   azcore.ETag     // of the blob that it replaces; empty: it makes a new one
 
 	untagged bool // the user may not set tags, so it was written without
 }
@@ -70,15 +72,23 @@ func (s *Set) put(ctx context.Context, in *container.Client, p *put) (written, *
 		return sum[:]
 	}
 	p.metadata[properties.Marker] = &a.marker
+	a.same = func(ctx context.Context, now *standing) bool {
+		return p.describes(now) && bytes.Equal(now.headers.BlobContentMD5, a.md5()) && p.isContent(ctx, client, now)
+	}
 	a.send = func(ctx context.Context) (written, error) {
 		w, err := p.send(ctx, client)
-		if bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch) && len(p.tags.tags) > 0 && !p.tags.kept && !p.untagged {
+		if bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch) && len(p.tags.tags) > 0 && p.tags.pinned == "" && !p.untagged {
 			p.untagged = true // for the next tries too
 			w, err = p.send(ctx, client)
 		}
 		return w, err
 	}
-	return a.run(ctx)
+	w, now, err := a.run(ctx)
+	if e := errorOf(err); e != nil && e.Code == string(bloberror.AuthorizationPermissionMismatch) && p.tags.pinned != "" {
+		e.text = fmt.Sprintf("The signed-in user may not write blob %s, or may not set index tags: then the blob would lose those that it has. Nothing was changed. "+
+			"The user needs the role Storage Blob Data Owner. If losing the tags is fine for the user, call again with drop_tags.", quote(p.at.Blob))
+	}
+	return w, now, err
 }
 
 // send sends it once.
@@ -88,11 +98,15 @@ func (p *put) send(ctx context.Context, client *blockblob.Client) (written, erro
 	if !p.untagged {
 		tags = p.tags.tags
 	}
+	var tier *blob.AccessTier
+	if p.tier != "" {
+		tier = &p.tier
+	}
 	if p.blocks != nil {
 		headers := p.headers
 		headers.BlobContentMD5 = p.blocks.md5 // Azure computes none of blocks
 		resp, err := client.CommitBlockList(ctx, p.blocks.ids, &blockblob.CommitBlockListOptions{
-			HTTPHeaders: &headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions,
+			HTTPHeaders: &headers, Metadata: p.metadata, Tags: tags, Tier: tier, AccessConditions: conditions,
 		})
 		if err != nil {
 			return written{}, err
@@ -100,10 +114,10 @@ func (p *put) send(ctx context.Context, client *blockblob.Client) (written, erro
 		return writtenOf(resp.ETag, resp.VersionID)
 	}
 	if p.copied != nil {
-		return p.copied.put(ctx, client, &blockblob.UploadBlobFromURLOptions{HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions})
+		return p.copied.put(ctx, client, &blockblob.UploadBlobFromURLOptions{HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, Tier: tier, AccessConditions: conditions})
 	}
 	resp, err := client.Upload(ctx, streaming.NopCloser(bytes.NewReader(p.data)), &blockblob.UploadOptions{
-		HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, AccessConditions: conditions,
+		HTTPHeaders: &p.headers, Metadata: p.metadata, Tags: tags, Tier: tier, AccessConditions: conditions,
 		TransactionalValidation: crc64Of(p.data),
 	})
 	if err != nil {

@@ -30,6 +30,7 @@ type standing struct {
 	metadata  map[string]*string // names in lower case, without the marker
 	marker    string             // of the last write by this package, or empty
 	tagCount  int64
+	tier      blob.AccessTier   // set on the blob itself; empty: the account's default
 	tags      map[string]string // only if a call sets them
 	version   string
 
@@ -75,6 +76,9 @@ func standingOf(p *blob.GetPropertiesResponse) (standing, error) {
 		held: value(p.LegalHold), immutableUntil: value(p.ImmutabilityPolicyExpiresOn),
 	}
 	n.metadata, n.marker = withoutMarker(p.Metadata)
+	if !value(p.AccessTierInferred) {
+		n.tier = blob.AccessTier(value(p.AccessTier))
+	}
 	if printable(bareETag(string(n.etag))) == "" {
 		return standing{}, &Error{Kind: ErrUnavailable, text: "The storage service answered without an ETag. Tell the operator of this server.", cause: errors.New("no ETag")}
 	}

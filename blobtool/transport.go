@@ -77,6 +77,10 @@ func (t *transport) send(req *http.Request) (*http.Response, error) {
 		return nil, watch.end(err)
 	}
 	watch.pause()
+	if isUnsigned(req.Method, resp) {
+		_ = resp.Body.Close()
+		return nil, watch.end(errUnsigned)
+	}
 	if resp.StatusCode == http.StatusUnauthorized && breaksClient(resp.Header.Get("WWW-Authenticate")) {
 		resp.Header.Del("WWW-Authenticate")
 	}
@@ -94,6 +98,15 @@ func (t *transport) send(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+// isUnsigned reports whether an answer says that a write is done, or under way, but is not Azure's:
+// all of those have a request ID.
+func isUnsigned(method string, resp *http.Response) bool {
+	return (method == http.MethodPut || method == http.MethodDelete) && resp.StatusCode < http.StatusMultipleChoices && resp.Header.Get("x-ms-request-id") == ""
+}
+
+// errUnsigned is the cause then. The write may have been carried out.
+var errUnsigned = errors.New("something between this server and the storage service answered: the answer has no x-ms-request-id")
 
 // breaksClient reports whether azblob (1.8.3) panics at a challenge: it takes the fourth of
 // the parts between slashes of authorization_uri if there are three. A panic in one of our

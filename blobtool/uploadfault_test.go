@@ -166,6 +166,28 @@ func TestUploadAbandoned(t *testing.T) {
 	}
 }
 
+// A token that ends, or a role that goes, in the middle of an upload loses no pieces.
+func TestUploadTokenEnds(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) { o.MaxBytes = 2 << 20 })
+	session := w.connect(t, "alice")
+	first := w.wrote(t, session, "write_blob", args{"blob_path": "a.txt", "text": "one", "more": true})
+	last := goesOn(first, args{"blob_path": "a.txt", "text": "two"})
+	for _, operation := range []blobtest.Operation{blobtest.OpGetBlobProperties, blobtest.OpPutBlock, blobtest.OpGetBlockList, blobtest.OpPutBlockList} {
+		for _, f := range []blobtest.Fault{{Status: 401, Code: "InvalidAuthenticationInfo"}, {Status: 403, Code: "AuthorizationPermissionMismatch"}} {
+			f.Operation = operation
+			w.storage.Fail(f)
+			if out := w.write(t, session, "write_blob", last); out.Outcome != "refused" || !strings.Contains(out.Message, "pieces before are kept") {
+				t.Errorf("%s, %s: got %+v, want it refused, and the pieces kept", operation, f.Code, out)
+			}
+		}
+	}
+	w.storage.Fail()
+	if w.wrote(t, session, "write_blob", last); readText(t, session, "a.txt") != "onetwo" {
+		t.Errorf("the upload is not what was sent")
+	}
+}
+
 // A piece without an answer ends within the time of a call: a block is refused and can be repeated,
 // a commit is unknown.
 func TestUploadTimeBound(t *testing.T) {

@@ -137,6 +137,11 @@ func (w *writeCall) check() error {
 		if err != nil {
 			return err
 		}
+		if in.Text != nil {
+			if err := properties.CheckText(t); err != nil {
+				return err
+			}
+		}
 		w.put.headers.BlobContentType = &t
 	}
 	metadata, err := properties.CheckMetadata(in.Metadata)
@@ -161,7 +166,7 @@ func (in *writeInput) content(most int64) (data []byte, err error) {
 		return nil, failuref(ErrInvalidArgument, "Give the content as either text or base64; text may be empty.")
 	case in.Text != nil:
 		data = []byte(*in.Text)
-	case int64(base64.StdEncoding.DecodedLen(len(*in.Base64))) > most+2:
+	case int64(base64.StdEncoding.DecodedLen(len(*in.Base64)-lineEnds(*in.Base64))) > most+2:
 		return nil, tooLargeToWrite(most)
 	default:
 		if data, err = base64.StdEncoding.DecodeString(*in.Base64); err != nil {
@@ -173,6 +178,9 @@ func (in *writeInput) content(most int64) (data []byte, err error) {
 	}
 	return data, nil
 }
+
+// lineEnds counts the bytes that base64 ignores.
+func lineEnds(s string) int { return strings.Count(s, "\n") + strings.Count(s, "\r") }
 
 func tooLargeToWrite(most int64) error {
 	return failuref(ErrTooLarge, "The content is larger than %d bytes, the most that this server writes in one call. Nothing was written. Write less, or several blobs.", most)
@@ -219,7 +227,10 @@ func (w *writeCall) prepare(ctx context.Context, client *blob.Client, old *stand
 	if notes, err = w.keep(ctx, client, old); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("Overwrite blob %s in container %s: its %d bytes are replaced by %d others. %s", quote(w.at.Blob), quote(w.at.Container), old.size, size, keptUndo(old).How)
+	text := fmt.Sprintf("Overwrite blob %s in container %s: its %d bytes are replaced by %d others. %s%s", quote(w.at.Blob), quote(w.at.Container), old.size, size, keptUndo(old).How, w.put.tags.loses)
+	if w.in.Metadata != nil && len(old.metadata) > 0 {
+		text += " Its metadata is replaced."
+	}
 	return notes, w.set.mayDestroy(ctx, w.req, w.at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text})
 }
 
@@ -248,6 +259,7 @@ func (w *writeCall) keep(ctx context.Context, client *blob.Client, old *standing
 	if w.in.Metadata == nil {
 		w.put.metadata = old.metadata
 	}
+	notes = append(notes, w.put.keepTier(old)...)
 	w.put.tags, err = w.set.planTags(ctx, w.at, client, old, w.in.Tags, w.in.DropTags)
 	return notes, err
 }

@@ -1,6 +1,7 @@
 package blobtool_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"maps"
 	"net/http"
@@ -106,6 +107,31 @@ func TestWriteBlobKeeps(t *testing.T) {
 	}
 }
 
+// So is a tier that was set on the blob itself.
+func TestWriteKeepsTier(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, nil)
+	session := w.connect(t, "alice")
+	for tier, want := range map[string]string{"Cool": "Cool", "Cold": "Cold", "Archive": "Hot", "": "Hot"} {
+		w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
+		w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Tier = tier })
+		out := w.wrote(t, session, "write_blob", args{"blob_path": "a.txt", "text": "new", "if_match": statOf(t, session, "a.txt").ETag})
+		if got := statOf(t, session, "a.txt").Tier; got != want || (tier == "Archive") != (len(out.Notes) == 1) {
+			t.Errorf("an overwrite of a blob in the tier %q: got %q and the notes %q, want %q", tier, got, out.Notes, want)
+		}
+		w.wrote(t, session, "edit_blob", args{"blob_path": "a.txt", "old_text": "new", "new_text": "newer"})
+		if got := statOf(t, session, "a.txt").Tier; got != want {
+			t.Errorf("an edit of a blob in the tier %q: got %q, want %q", want, got, want)
+		}
+		for _, r := range w.storage.Requests() {
+			if r.Operation == blobtest.OpPutBlob && tier == "" && r.Header("x-ms-access-tier") != "" {
+				t.Errorf("the account's default tier was sent")
+			}
+		}
+		w.storage.ForgetRequests()
+	}
+}
+
 func TestWriteBlobTags(t *testing.T) {
 	t.Parallel()
 	w := newWriteWorld(t, nil, nil)
@@ -118,6 +144,55 @@ func TestWriteBlobTags(t *testing.T) {
 	w.wrote(t, session, "write_blob", args{"blob_path": "b.txt", "text": "x", "tags": args{"state": "final"}})
 	if stat := statOf(t, session, "b.txt"); stat.Tags["state"] != "final" {
 		t.Errorf("with the right: tags %v", stat.Tags)
+	}
+	// A user who may read tags and not set them does not lose those that the blob has.
+	stat := statOf(t, session, "b.txt")
+	for _, tags := range []args{nil, {"state": "draft"}} {
+		a := args{"blob_path": "b.txt", "text": "y", "if_match": stat.ETag}
+		if tags != nil {
+			a["tags"] = tags
+		}
+		w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlob, Status: 403, Code: "AuthorizationPermissionMismatch", Times: 1})
+		out := w.write(t, session, "write_blob", a)
+		if now := statOf(t, session, "b.txt"); out.Reason != "permission" || !strings.Contains(out.Message, "drop_tags") || now.Tags["state"] != "final" {
+			t.Errorf("tags %v: got %+v, then %v", tags, out, now.Tags)
+		}
+	}
+}
+
+// An overwrite by a user who may read the blob's tags, but not set them, would lose them.
+func TestWriteBlobTagsOfOthers(t *testing.T) {
+	t.Parallel()
+	for name, a := range map[string]args{"kept": {}, "replaced": {"tags": args{"new": "1"}}, "removed": {"tags": args{}}} {
+		w := newWriteWorld(t, nil, nil)
+		session := w.connect(t, "alice")
+		w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
+		w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
+		w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Tags = map[string]string{"state": "final"} })
+		maps.Copy(a, args{"blob_path": "a.txt", "text": "new", "if_match": statOf(t, session, "a.txt").ETag})
+		w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlob, Status: http.StatusForbidden, Code: "AuthorizationPermissionMismatch", Times: 1})
+		out := w.write(t, session, "write_blob", a)
+		if tags := statOf(t, session, "a.txt").Tags; out.Outcome != "refused" || out.Reason != "permission" || tags["state"] != "final" || !strings.Contains(out.Message, "drop_tags") {
+			t.Errorf("%s: got %+v, and the tags %v; want it refused, and the tags as before", name, out, tags)
+		}
+	}
+}
+
+// Line ends in base64 are not content.
+func TestWriteBlobWrappedBase64(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) { o.MaxBytes = 1000 })
+	session := w.connect(t, "alice")
+	for n, want := range map[int]string{1000: "done", 1001: "refused"} {
+		var wrapped strings.Builder
+		for i, c := range base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x"), n)) {
+			if wrapped.WriteRune(c); i%20 == 19 {
+				wrapped.WriteString("\r\n")
+			}
+		}
+		if out := w.write(t, session, "write_blob", args{"blob_path": "a", "base64": wrapped.String()}); out.Outcome != want {
+			t.Errorf("%d bytes: got %+v, want %s", n, out, want)
+		}
 	}
 }
 
@@ -158,6 +233,12 @@ func TestWriteBlobArguments(t *testing.T) {
 		"tag":                   {args{"blob_path": "in/a", "text": "x", "tags": args{"a": "'"}}, "invalid_argument"},
 		"tag key":               {args{"blob_path": "in/a", "text": "x", "tags": args{"": "x"}}, "invalid_argument"},
 		"etag":                  {args{"blob_path": "in/a", "text": "x", "if_match": "*"}, "invalid_argument"},
+		"percent-encoded dots":  {args{"blob_path": "in/%2e%2e/a", "text": "x"}, "invalid_path"},
+		"encoded twice":         {args{"blob_path": "in/%252e%252E/a", "text": "x"}, "invalid_path"},
+		"percent-encoded zero":  {args{"blob_path": "in/a%00", "text": "x"}, "invalid_path"},
+		"not shown":             {args{"blob_path": "in/a.html\u200b", "text": "x"}, "invalid_path"},
+		"reversed":              {args{"blob_path": "in/a\u202etxt.exe", "text": "x"}, "invalid_path"},
+		"other charset":         {args{"blob_path": "in/a", "text": "x", "content_type": "text/plain; charset=Shift_JIS"}, "invalid_argument"},
 		"drop_tags":             {args{"blob_path": "in/a", "text": "x", "drop_tags": true}, "invalid_argument"},
 	} {
 		out := w.write(t, session, "write_blob", c.a)

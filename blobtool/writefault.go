@@ -201,7 +201,15 @@ func noRoleToWrite(at names.Location) string {
 // nil if that is not known either.
 func (a *attempt) uncertain(err error, now *standing) *Error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The answer of the storage service to this write of blob %s was lost. ", quote(a.at.Blob))
+	name := quote(a.at.Blob)
+	switch response, ok := errors.AsType[*azcore.ResponseError](err); {
+	case ok && (isOfAnother(response) || response.StatusCode < 400):
+		fmt.Fprintf(&b, "To this write of blob %s came an answer with status %d that is not one of the storage service; a proxy or firewall may have sent it. If that happens again, tell the operator of this server. ", name, response.StatusCode)
+	case ok && response.StatusCode >= 500:
+		fmt.Fprintf(&b, "The storage service failed with status %d, and did not say what became of this write of blob %s. ", response.StatusCode, name)
+	default:
+		fmt.Fprintf(&b, "The answer of the storage service to this write of blob %s was lost. ", name)
+	}
 	switch {
 	case now == nil:
 		b.WriteString("What is there now could not be read, so the write may have happened or not. Call stat_blob before anything else.")
@@ -211,6 +219,8 @@ func (a *attempt) uncertain(err error, now *standing) *Error {
 		b.WriteString("The blob is gone, whether by this call or by another one.")
 	case !now.exists:
 		b.WriteString("The blob is gone: someone else deleted it, before or after this write.")
+	case a.marker != "" && now.marker == a.marker:
+		b.WriteString("What is there now has this write's mark, but could not be recognized as just what it sends: perhaps someone has changed it since. Read it again before you decide what to do.")
 	default:
 		b.WriteString("Someone else has written the blob, before or after this write. Read it again before you decide what to do.")
 	}

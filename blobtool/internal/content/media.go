@@ -24,11 +24,19 @@ func (r *Reader) IsText(cs Charset) (bool, error) {
 		return false, err
 	}
 	window := sample[:min(int64(len(sample)), r.back)]
-	t := apparentType(r.declaredType(), r.head)
-	text := !DeclaredMedia(r.declaredType()) && !DeclaredMedia(t) && t != "application/pdf" && t != "application/zip" &&
-		cs.looksLikeText(sample[cs.syncPoint(window, r.pos == 0):])
+	text := isText(r.declaredType(), r.head, sample[cs.syncPoint(window, r.pos == 0):], cs)
 	r.opaque = !text
 	return text, nil
+}
+
+// IsText is [Reader.IsText] for content in memory, from its beginning.
+func IsText(stored []byte, contentType string, cs Charset) bool {
+	return isText(contentType, stored[:min(len(stored), headBytes)], stored[:min(len(stored), sniffBytes)], cs)
+}
+
+func isText(declared string, head, sample []byte, cs Charset) bool {
+	t := apparentType(declared, head)
+	return !DeclaredMedia(declared) && !DeclaredMedia(t) && t != "application/pdf" && t != "application/zip" && cs.looksLikeText(sample)
 }
 
 // MediaType returns the content's type: the declared type, unless it is missing or the content

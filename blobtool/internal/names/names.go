@@ -51,10 +51,14 @@ func CheckBlob(name string) error {
 }
 
 // CheckNew is stricter than CheckBlob, for the name of a blob that a write makes: names with empty
-// segments, or segments that end with a dot or with white space, are legal or half legal, and tools
-// and clients change them or can't reach them.
+// segments, segments that end with a dot or with white space, and names that become another path
+// when decoded once more are legal or half legal, and tools and clients change them or can't reach
+// them.
 func CheckNew(name string) error {
 	if err := CheckBlob(name); err != nil {
+		return err
+	}
+	if err := checkDecodings(name); err != nil {
 		return err
 	}
 	for segment := range strings.SplitSeq(name, "/") {
@@ -66,12 +70,26 @@ func CheckNew(name string) error {
 			wrong = "has a segment that ends with a dot, which Azure advises against"
 		case strings.TrimSpace(segment) != segment:
 			wrong = "has a segment that begins or ends with white space"
+		case strings.ContainsFunc(segment, isInvisible):
+			wrong = "has a character that is not shown, or that changes the order of those shown"
 		}
 		if wrong != "" {
 			return fault.New(fault.ErrInvalidPath, "blob_path %s %s; write to another name", fault.Quote(name), wrong)
 		}
 	}
 	return nil
+}
+
+// isInvisible reports whether a character makes a name look like another one. The joiners that
+// Persian, Indic scripts and emoji need are not among them.
+func isInvisible(r rune) bool {
+	switch r {
+	case 0x200C, 0x200D:
+		return false
+	case 0x2028, 0x2029:
+		return true
+	}
+	return unicode.Is(unicode.Cf, r)
 }
 
 // CheckPath is stricter than CheckBlob: the path is also that of the saved copy, so it rejects

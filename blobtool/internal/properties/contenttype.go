@@ -57,6 +57,11 @@ func (c ContentTypes) Check(contentType, name string) (string, error) {
 	if err := c.mayWrite(t, name); err != nil {
 		return "", err
 	}
+	if _, others, several := strings.Cut(formatted, ","); several { // in a quoted parameter
+		if err := c.checkOthers(others); err != nil {
+			return "", err
+		}
+	}
 	extension := strings.ToLower(path.Ext(name))
 	meant, known := extensions[extension]
 	if !known {
@@ -69,17 +74,49 @@ func (c ContentTypes) Check(contentType, name string) (string, error) {
 	return formatted, nil
 }
 
+// CheckText returns why text, which is stored in UTF-8, may not have a content type that Check
+// returned: with another charset, readers would take it for other characters.
+func CheckText(contentType string) error {
+	_, params, _ := mime.ParseMediaType(contentType)
+	switch charset := params["charset"]; strings.ToLower(charset) {
+	case "", "utf-8", "utf8", "us-ascii", "ascii":
+		return nil
+	default:
+		return fault.New(fault.ErrInvalidArgument, "content_type says charset %s, but text is stored in UTF-8; leave charset out, or give the encoded content as base64", fault.Quote(charset))
+	}
+}
+
 // CheckKept judges the type that a blob of that name has already, which need not be well formed.
 func (c ContentTypes) CheckKept(contentType, name string) error {
-	t, _, err := mime.ParseMediaType(contentType)
+	first, others, _ := strings.Cut(contentType, ",")
+	t, _, err := mime.ParseMediaType(first)
 	if err != nil {
-		t, _, _ = strings.Cut(strings.ToLower(contentType), ";")
-		t = strings.TrimSpace(t)
+		t = beforeParameters(first)
 	}
 	if t == "" {
 		t = unknownType
 	}
-	return c.mayWrite(t, name)
+	if err := c.mayWrite(t, name); err != nil {
+		return err
+	}
+	return c.checkOthers(others)
+}
+
+// checkOthers judges what follows the first comma. Of several types, browsers take the last one.
+func (c ContentTypes) checkOthers(others string) error {
+	for other := range strings.SplitSeq(others, ",") {
+		if t := beforeParameters(other); active(t) {
+			if err := c.allow(t, "content_type"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func beforeParameters(contentType string) string {
+	t, _, _ := strings.Cut(strings.ToLower(contentType), ";")
+	return strings.Trim(t, " \t\"")
 }
 
 // mayWrite judges a type, and that for which the name's extension stands if the type says nothing
@@ -113,14 +150,18 @@ func (c ContentTypes) allow(t, what string) error {
 // apart into content of other types.
 func active(t string) bool {
 	main, sub, _ := strings.Cut(t, "/")
+	sub = strings.TrimPrefix(strings.TrimPrefix(sub, "x-"), "vnd.")
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(sub, part) })
+	}
 	switch {
-	case main == "multipart", t == "message/rfc822", t == "application/x-mimearchive":
+	case main == "multipart", main == "message", has("mimearchive", "web-archive"):
 		return true
-	case sub == "html", strings.Contains(sub, "xhtml"), strings.HasPrefix(sub, "svg"):
+	case has("html"), sub == "hta", strings.HasPrefix(sub, "svg"):
 		return true
-	case sub == "xml", strings.HasSuffix(sub, "+xml"), strings.HasPrefix(sub, "xml-"), sub == "xsl", sub == "xslt":
+	case sub == "xml", strings.HasSuffix(sub, "+xml"), strings.HasPrefix(sub, "xml-"), sub == "xsl", sub == "xslt", sub == "xul", sub == "xaml", sub == "mathml", strings.HasPrefix(sub, "wap.wml"):
 		return true
-	case strings.Contains(sub, "javascript"), strings.Contains(sub, "ecmascript"), strings.Contains(sub, "jscript"), sub == "livescript", sub == "vbscript":
+	case has("javascript", "ecmascript", "jscript", "livescript", "vbscript"), t == "text/x-component":
 		return true
 	}
 	return false
@@ -135,9 +176,11 @@ var extensions = map[string][]string{
 	".ndjson": {"application/x-ndjson", "application/json", "text/plain"},
 	".yaml":   {"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain"},
 	".yml":    {"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain"},
-	".html":   {"text/html"}, ".htm": {"text/html"}, ".shtml": {"text/html"}, ".xhtml": {"application/xhtml+xml"}, ".xht": {"application/xhtml+xml"},
+	".html":   {"text/html"}, ".htm": {"text/html"}, ".shtml": {"text/html"}, ".shtm": {"text/html"}, ".hta": {"application/hta"}, ".htc": {"text/x-component"}, ".xhtml": {"application/xhtml+xml"}, ".xht": {"application/xhtml+xml"},
 	".svg": {"image/svg+xml"}, ".svgz": {"image/svg+xml"},
 	".xml": {"application/xml", "text/xml"}, ".xsl": {"application/xml", "text/xsl", "text/xml"}, ".xslt": {"application/xslt+xml", "text/xsl", "application/xml"},
+	".xsd": {"application/xml", "text/xml"}, ".dtd": {"application/xml-dtd"}, ".rdf": {"application/rdf+xml", "application/xml"}, ".xul": {"application/vnd.mozilla.xul+xml"},
+	".mml": {"application/mathml+xml"}, ".wsdl": {"application/wsdl+xml", "application/xml"}, ".kml": {"application/vnd.google-earth.kml+xml"}, ".gpx": {"application/gpx+xml"},
 	".rss": {"application/rss+xml", "application/xml"}, ".atom": {"application/atom+xml", "application/xml"},
 	".js": {"text/javascript", "application/javascript"}, ".mjs": {"text/javascript", "application/javascript"}, ".cjs": {"text/javascript", "application/javascript"},
 	".mht": {"message/rfc822", "multipart/related"}, ".mhtml": {"message/rfc822", "multipart/related"}, ".eml": {"message/rfc822"},

@@ -40,6 +40,16 @@ func TestContentTypes(t *testing.T) {
 		"long":                  {nil, "text/plain; a=" + strings.Repeat("x", 300), "a", "", fault.ErrInvalidArgument},
 		"script in other words": {nil, "application/x-ecmascript", "a", "", fault.ErrUnsupported},
 		"wsdl":                  {nil, "application/wsdl+xml", "a", "", fault.ErrUnsupported},
+		"html by another name":  {nil, "text/x-server-parsed-html", "a", "", fault.ErrUnsupported},
+		"html application":      {nil, "application/hta", "a", "", fault.ErrUnsupported},
+		"html application name": {nil, "text/plain", "a.HTA", "", fault.ErrUnsupported},
+		"x-svg":                 {nil, "image/x-svg", "a", "", fault.ErrUnsupported},
+		"x-xml":                 {nil, "text/x-xml; charset=utf-8", "a", "", fault.ErrUnsupported},
+		"schema":                {nil, "", "a.xsd", "", fault.ErrUnsupported},
+		"old script":            {nil, "text/livescript1.1", "a", "", fault.ErrUnsupported},
+		"mail parts":            {nil, "message/external-body", "a", "", fault.ErrUnsupported},
+		"html in a parameter":   {nil, `text/plain; x="a, text/html; b"`, "a", "", fault.ErrUnsupported},
+		"comma in a parameter":  {nil, `video/mp4; codecs="a, b"`, "a.mp4", `video/mp4; codecs="a, b"`, nil},
 		"mail":                  {nil, "message/rfc822", "a", "", fault.ErrUnsupported},
 	} {
 		types, faults := properties.ParseContentTypes(c.only)
@@ -157,4 +167,31 @@ func FuzzChangeMetadata(f *testing.F) {
 			t.Errorf("Diff(%v, %v) = %q", old, next, diff)
 		}
 	})
+}
+
+// A blob's own type may be anything.
+func TestKeptContentTypes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		only        []string
+		contentType string
+		kind        error
+	}{
+		"none":              {nil, "", nil},
+		"text":              {nil, "text/plain", nil},
+		"malformed":         {nil, "text", nil},
+		"html":              {nil, "Text/HTML;", fault.ErrUnsupported},
+		"html second":       {nil, "text/plain, text/html", fault.ErrUnsupported},
+		"html in the end":   {nil, "text/plain; charset=utf-8 ,\ttext/html;x", fault.ErrUnsupported},
+		"html, named":       {[]string{"text/plain", "text/html"}, "text/plain, text/html", nil},
+		"others, not named": {[]string{"text/plain"}, "text/csv, text/plain", fault.ErrUnsupported},
+	} {
+		types, faults := properties.ParseContentTypes(c.only)
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		if err := types.CheckKept(c.contentType, "a"); !errors.Is(err, c.kind) {
+			t.Errorf("%s: got %v, want %v", name, err, c.kind)
+		}
+	}
 }

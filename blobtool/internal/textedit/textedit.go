@@ -47,7 +47,11 @@ func (e Edit) Apply(stored []byte, cs content.Charset) (Result, error) {
 	if len(mark)+len(encoded) > e.Most {
 		return Result{}, tooLarge(e.Most)
 	}
-	return Result{Content: append(mark, encoded...), Diff: e.diff(text, at)}, nil
+	whole := append(mark, encoded...)
+	if _, marked := content.Marked(whole); len(mark) == 0 && (marked || content.MarkedUTF32(whole)) {
+		return Result{}, fault.New(fault.ErrInvalidArgument, "after the edit the blob would begin with a byte order mark, so readers would take it for text in another encoding; edit other text too")
+	}
+	return Result{Content: whole, Diff: e.diff(text, at)}, nil
 }
 
 func tooLarge(most int) error {
