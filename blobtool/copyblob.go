@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -122,7 +123,12 @@ func (c *copyCall) run(ctx context.Context, out *writeOutput) error {
 	}
 	t, err := c.judge(value(c.source.headers.BlobContentType), c.put.at.Blob)
 	if err != nil {
-		return err
+		e := errorOf(err)
+		if e == nil {
+			return err
+		}
+		e.text = fmt.Sprintf("A copy keeps the content type of its source, %s: %s. Nothing was changed.", c.source.named(), strings.TrimSuffix(e.text, "."))
+		return e
 	}
 	c.put.headers, c.put.metadata = c.source.headers, maps.Clone(c.source.metadata)
 	if t != "" {
