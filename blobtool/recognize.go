@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 )
@@ -59,10 +60,15 @@ func (p *put) isContent(ctx context.Context, client *blockblob.Client, now *stan
 	}
 }
 
+// hasETag compares ETags whether or not they are quoted.
+func (n *standing) hasETag(etag *azcore.ETag) bool {
+	return bareETag(string(value(etag))) == bareETag(string(n.etag))
+}
+
 // isMadeOf reports whether the blob consists of these blocks.
 func isMadeOf(ctx context.Context, client *blockblob.Client, now *standing, ids []string) bool {
 	resp, err := client.GetBlockList(ctx, blockblob.BlockListTypeCommitted, nil)
-	return err == nil && value(resp.ETag) == now.etag && slices.EqualFunc(resp.CommittedBlocks, ids, func(b *blockblob.Block, id string) bool {
+	return err == nil && now.hasETag(resp.ETag) && slices.EqualFunc(resp.CommittedBlocks, ids, func(b *blockblob.Block, id string) bool {
 		return b != nil && value(b.Name) == id
 	})
 }
