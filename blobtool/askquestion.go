@@ -109,7 +109,7 @@ func (q *Question) elicitation() *mcp.ElicitParams {
 func said(response any) error {
 	r, _ := response.(*mcp.ElicitResult)
 	if r == nil {
-		return failuref(ErrNotConfirmed, "The client sent no answer of the user. Nothing was changed. Call again without requestState: the user is asked again.")
+		return failuref(ErrNotConfirmed, "The client sent no answer from the user. Nothing was changed. Call again without requestState: the user is asked again.")
 	}
 	if yes, ok := r.Content[confirmInput].(bool); r.Action == "accept" && ok && yes {
 		return nil

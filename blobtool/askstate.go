@@ -75,9 +75,9 @@ func (s *questionStates) received(req *mcp.CallToolRequest) *answer {
 	switch {
 	case err != nil:
 	case state.Tool != req.Params.Name || string(state.Arguments) != string(hashOf(req.Params.Arguments)):
-		err = failuref(ErrNotConfirmed, "The user was asked about another call: the tool or its arguments differ. Nothing was changed. Call again without requestState: the user is asked again.")
+		err = failuref(ErrNotConfirmed, "The user's answer is for another call: the tool or its arguments differ. Nothing was changed. Call again without requestState: the user is asked again.")
 	case s.now().Unix() >= state.Until:
-		err = failuref(ErrNotConfirmed, "The user's answer is too old: it is good for %v. Nothing was changed. Call again without requestState: the user is asked again.", questionLife)
+		err = failuref(ErrNotConfirmed, "The user's answer is too old: it is valid for %v. Nothing was changed. Call again without requestState: the user is asked again.", questionLife)
 	default:
 		err = said(req.Params.InputResponses[confirmInput])
 	}
@@ -94,7 +94,7 @@ func (s *questionStates) open(text, user string) (state questionState, err error
 		}
 	}
 	return questionState{}, &Error{Kind: ErrNotConfirmed, cause: err,
-		text: "The call's requestState is not one that this server made for this user, or not with a key that it has now. Nothing was changed. Call again without requestState: the user is asked again."}
+		text: "requestState is not one that this server made for this user, or was sealed with a key that this server does not have. Nothing was changed. Call again without requestState: the user is asked again."}
 }
 
 // Bounds of the states that are remembered.
@@ -118,7 +118,7 @@ func (u *usedStates) take(user, state string, now time.Time) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if _, used := u.users[user][id]; used {
-		return failuref(ErrNotConfirmed, "The user's answer was used already, for a call that ran before. This call changed nothing. Look at the blob before you call again without requestState.")
+		return failuref(ErrNotConfirmed, "The user's answer was used already, by an earlier call. This call changed nothing. Read the blob before you call again without requestState.")
 	}
 	if u.forget(user, now); u.total >= maxUsedEver {
 		for other := range u.users {

@@ -105,7 +105,7 @@ func (c *copySource) find(ctx context.Context, account *service.Client, most int
 	name := quote(c.at.Blob)
 	switch {
 	case c.wanted != "" && c.etag != c.wanted:
-		return failuref(ErrChanged, "The source, blob %s, does not have the etag %s: someone has changed it. Nothing was changed by this call. Read it again before you decide to copy it.", name, bareETag(string(c.wanted)))
+		return failuref(ErrChanged, "The source, blob %s, does not have the etag %s: it has changed since. Nothing was changed by this call. Read it again before you decide to copy it.", name, bareETag(string(c.wanted)))
 	case c.directory:
 		return failuref(ErrDirectory, "The source, %s, is a directory, not a file. Nothing was changed. Copy the blobs in it.", name)
 	case c.kind != blob.BlobTypeBlockBlob:
@@ -177,7 +177,7 @@ func (c *copySource) refusal(err error) error {
 	case "InvalidBlobOrBlock":
 		e.Kind, e.text = ErrLocked, uploading
 	case "InvalidBlockList":
-		e.Kind, e.text = ErrChanged, "Someone else wrote the blob while it was being copied to, which dropped the parts of this copy. Nothing was changed by this call. Look at the blob, then start again."
+		e.Kind, e.text = ErrChanged, "Someone else wrote the blob during this copy, which dropped the parts copied so far. Nothing was changed by this call. Read the blob, then start again."
 	}
 	return e
 }

@@ -124,9 +124,9 @@ func (d *deleteCall) question(ctx context.Context, old *standing) (string, error
 		text += fmt.Sprintf(" and its snapshots (%s%d)", least, n)
 	}
 	if old.version != "" {
-		return text + ". The account keeps versions, so its content stays as a previous version.", nil
+		return text + ". The account keeps the content as a version.", nil
 	}
-	return text + ". Whether that can be undone shows only afterwards.", nil
+	return text + ". Whether this can be undone is known only afterwards.", nil
 }
 
 // countSnapshots counts the blob's snapshots on one page of a listing.

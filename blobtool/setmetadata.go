@@ -141,7 +141,7 @@ func (c *metadataCall) run(ctx context.Context, out *writeOutput, old *standing)
 		out.recognized()
 	}
 	out.Diff = diff
-	out.Undo = &undo{Possible: true, VersionID: old.version, How: "set_metadata with the entries before, which the diff shows, as long as the blob has this etag."}
+	out.Undo = &undo{Possible: true, VersionID: old.version, How: "To undo this, call set_metadata with the previous entries, which the diff shows, and this etag as if_match."}
 	return nil
 }
 

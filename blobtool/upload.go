@@ -59,12 +59,12 @@ func (u *uploads) open(o upload.Owner, handle string) (upload.State, error) {
 		plain, err = u.sealer.OpenText(handle, u.sealedFor(o))
 	}
 	if err != nil {
-		return upload.State{}, &Error{Kind: ErrInvalidArgument, cause: err, text: "upload is not valid here: it was not copied exactly from the result of the piece before, or is of another user or blob, " +
+		return upload.State{}, &Error{Kind: ErrInvalidArgument, cause: err, text: "upload is not valid here: it was not copied exactly from the previous piece's result, is for another user or blob, " +
 			"or this server was restarted since. Nothing was changed. Copy it again, or start again with the first piece and without upload."}
 	}
 	state, err := upload.Parse(plain)
 	if err != nil {
-		return upload.State{}, &Error{Kind: ErrInvalidArgument, cause: err, text: "upload is of another version of this server. Nothing was changed. Start again with the first piece and without upload."}
+		return upload.State{}, &Error{Kind: ErrInvalidArgument, cause: err, text: "upload is from another version of this server. Nothing was changed. Start again with the first piece and without upload."}
 	}
 	if !u.now().Before(state.Begun.Add(uploadLifetime)) {
 		return upload.State{}, failuref(ErrInvalidArgument, "upload has expired: an upload must be finished within %d hours. Nothing was changed. Start again with the first piece and without upload.", int(uploadLifetime.Hours()))

@@ -53,7 +53,7 @@ func (w *writeCall) notDeleted(ctx context.Context) error {
 	}
 	for _, item := range page.Segment.BlobItems {
 		if item != nil && value(item.Name) == w.at.Blob && value(item.Deleted) {
-			return failuref(ErrLocked, "Blob %s was deleted and can still be restored, which an upload in pieces would prevent. Nothing was changed. Write to another name.", quote(w.at.Blob))
+			return failuref(ErrLocked, "Blob %s was deleted and can still be undeleted, which an upload in pieces would prevent. Nothing was changed. Write to another name.", quote(w.at.Blob))
 		}
 	}
 	return nil

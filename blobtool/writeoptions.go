@@ -183,7 +183,7 @@ func (w *writing) sealer(purpose string) *seal.Sealer {
 // may returns why a blob may not be written.
 func (w *writing) may(at names.Location) error {
 	if !w.allow.blob(at) {
-		return w.allow.outside(at, "where this server may write")
+		return w.allow.outside(at, "what this server may write")
 	}
 	if len(w.extensions) > 0 && !slices.Contains(w.extensions, strings.ToLower(path.Ext(at.Blob))) {
 		return failuref(ErrNotAllowed, "This server writes only blobs whose names end with %s; blob_path is %s.", strings.Join(w.extensions, ", "), quote(at.Blob))

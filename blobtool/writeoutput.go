@@ -32,11 +32,11 @@ type writeOutput struct {
 	ETag      string       `json:"etag,omitempty" jsonschema:"ETag of the blob as it is now. After done, pass it as if_match to the next call; after refused or unknown, first read the blob again."`
 	VersionID string       `json:"version_id,omitempty" jsonschema:"Version that is current now, if the account keeps versions."`
 	Size      *int64       `json:"size,omitempty" jsonschema:"Size of the blob in bytes as it is now."`
-	Undo      *undo        `json:"undo,omitempty" jsonschema:"How to undo what was done."`
-	Diff      string       `json:"diff,omitempty" jsonschema:"The lines that an edit changed: - before, + after. Long diffs are cut."`
-	Lease     *leaseOutput `json:"lease,omitempty" jsonschema:"The lease on the blob, if that is why it was refused."`
+	Undo      *undo        `json:"undo,omitempty" jsonschema:"Whether and how this can be undone."`
+	Diff      string       `json:"diff,omitempty" jsonschema:"What an edit, set_metadata or set_tags changed: - before, + after. Long diffs are cut."`
+	Lease     *leaseOutput `json:"lease,omitempty" jsonschema:"The lease on the blob, if that is why the call was refused."`
 	Immutable *immutable   `json:"immutable,omitempty" jsonschema:"The immutability policy or legal hold on the blob, if that is known."`
-	Upload    string       `json:"upload,omitempty" jsonschema:"After a piece that is staged: pass it to the next call, which brings the next piece."`
+	Upload    string       `json:"upload,omitempty" jsonschema:"After a staged piece: pass it to the call with the next piece."`
 	Offset    *int64       `json:"next_offset,omitempty" jsonschema:"With upload: how many bytes are staged. Pass it to the next call as offset."`
 	Notes     []string     `json:"notes,omitempty" jsonschema:"What else to know about the result."`
 }
