@@ -179,8 +179,8 @@ func (a *appendCall) halfDone(err error) error {
 	return &Error{Kind: ErrUncertain, text: text, cause: err}
 }
 
-// add appends to what is there. If another writer was faster, it goes on behind that, unless the
-// call named an ETag.
+// add appends to what is there. If another writer was faster, it appends after that, unless the call
+// has an ETag.
 func (a *appendCall) add(ctx context.Context, out *writeOutput, old *standing) error {
 	for n := 1; ; n++ {
 		if err := a.appendable(old); err != nil {

@@ -46,8 +46,8 @@ func (q *Question) hash() []byte {
 // maxQuestion limits the text of a question, in bytes.
 const maxQuestion = 2000
 
-// plainText makes a text one that a person can be shown: bounded, and without characters that hide
-// or reorder others. The text may have content of blobs.
+// plainText makes a text safe to show to a person: bounded, and without characters that hide or
+// reorder others. The text may have content of blobs.
 func plainText(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -104,7 +104,7 @@ func (q *Question) elicitation() *mcp.ElicitParams {
 	}
 }
 
-// said returns why a client's response is no yes: anything but an accepted form with the box
+// said returns why a client's response is not a yes: anything but an accepted form with the box
 // ticked.
 func said(response any) error {
 	r, _ := response.(*mcp.ElicitResult)

@@ -51,7 +51,7 @@ func (s *questionStates) sealedFor(user string) string { return user + "\n" + s.
 type answer struct {
 	question []byte // hash of it
 	state    string // that the client sent back; empty in sessions
-	err      error  // why it is no yes
+	err      error  // why it is not a yes
 }
 
 // request returns a result that asks the user. The SDK marks it as one.

@@ -200,8 +200,8 @@ func (c *copyCall) copy(ctx context.Context, out *writeOutput, action string) er
 	return nil
 }
 
-// likely says where an answer was lost that what is there has the marker of this call, and only
-// the source's MD5 is missing to tell for sure.
+// likely adds to a lost answer that the blob has this call's marker, and that only the source's MD5
+// is missing to be sure.
 func (c *copyCall) likely(err error, now *standing) {
 	e := errorOf(err)
 	if e == nil || !errors.Is(e, ErrUncertain) || now == nil || now.marker != value(c.put.metadata[properties.Marker]) || c.source.headers.BlobContentMD5 != nil {

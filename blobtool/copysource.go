@@ -157,8 +157,8 @@ func (c *copySource) tags(ctx context.Context) (tags map[string]string, note str
 	return tags, note
 }
 
-// refusal makes of the refusal of a copy what it says of the source. Azure's statuses beside
-// CannotVerifyCopySource are those of reading it.
+// refusal turns the refusal of a copy into what it says about the source. The statuses that Azure
+// sends with CannotVerifyCopySource are those of reading the source.
 func (c *copySource) refusal(err error) error {
 	e := errorOf(err)
 	if e == nil {
@@ -200,5 +200,5 @@ func (c *copySource) unreadable(e *Error) {
 	}
 }
 
-// uploading refuses to stage blocks among another's.
+// uploading is the refusal to stage blocks where another upload has some.
 const uploading = "Another upload to this name is under way, or was given up in the last week: it has left blocks that are not committed. Nothing was changed. Write to another name, or try again when the other upload is finished."

@@ -158,6 +158,6 @@ func (d *deleteCall) send(ctx context.Context, client *blob.Client) (written, er
 	if _, err := client.Delete(policy.WithCaptureResponse(ctx, &raw), o); err != nil {
 		return written{}, err
 	}
-	// azblob omits this header. Its absence promises nothing.
+	// azblob omits this header. Without it, no undo is promised.
 	return written{undo: raw != nil && raw.Header.Get("x-ms-delete-type-permanent") == "false"}, nil
 }

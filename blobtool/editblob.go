@@ -85,7 +85,7 @@ type editCall struct {
 	all     *container.Client
 }
 
-// editMemory is what an edit takes of memory, in sizes of the blob: stored, decoded, edited and
+// editMemory is the memory of an edit, in multiples of the blob's size: stored, decoded, edited and
 // encoded.
 const editMemory = 6
 

@@ -25,8 +25,8 @@ type tagPlan struct {
 }
 
 // planTags decides on the tags of an overwrite: those that the call gives (nil: none given), or
-// else those that the blob has. Tags that the user may not read can't be kept, so dropping them
-// takes the call's word.
+// else those that the blob has. Tags that the user may not read can't be kept, so the call must say
+// to drop them.
 func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Client, now *standing, given map[string]string, drop bool) (tagPlan, error) {
 	if now.hierarchical && len(given) > 0 {
 		return tagPlan{}, noTagsThere()

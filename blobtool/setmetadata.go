@@ -145,8 +145,8 @@ func (c *metadataCall) run(ctx context.Context, out *writeOutput, old *standing)
 	return nil
 }
 
-// recognized says that a lost write was recognized by its marker alone. Content without an MD5, such
-// as an append blob's, may be another's by now.
+// recognized notes that a lost write was recognized by its marker alone. Content without an MD5, such
+// as an append blob's, may have been changed by others since.
 func (out *writeOutput) recognized() {
 	out.Size = nil
 	out.Notes = append(out.Notes, "The storage service's answer was lost; a mark in the metadata shows that this call did it. Someone else may have changed the content since: read the blob before you use this etag.")

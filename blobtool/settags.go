@@ -153,7 +153,7 @@ func (c *tagsCall) lost(a *attempt, err error, now *standing) error {
 	return &Error{Kind: ErrUncertain, text: text, cause: err}
 }
 
-// refused gives refusals the words for tags.
+// refused gives refusals the texts for tags.
 func (c *tagsCall) refused(err error) error {
 	e := errorOf(err)
 	switch {

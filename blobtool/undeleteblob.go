@@ -66,8 +66,8 @@ func (s *Set) undeleteBlob(ctx context.Context, req *mcp.CallToolRequest, in und
 	return out, err
 }
 
-// restoreVersion copies a version back to the blob's name. It is judged like a copy, but may keep
-// a content type that contradicts the name, as the version does.
+// restoreVersion copies a version back to the blob's name. The rules are those of a copy, but a
+// content type that contradicts the name is kept.
 func (s *Set) restoreVersion(ctx context.Context, req *mcp.CallToolRequest, at names.Location, in *undeleteInput, out *writeOutput) error {
 	if in.DeletionID != "" {
 		return failuref(ErrInvalidArgument, "give either version_id or deletion_id: accounts with a hierarchical namespace have no versions")
@@ -168,7 +168,7 @@ func (u *undeleteCall) send(ctx context.Context, d *deletion) error {
 	return err
 }
 
-// confirm looks whether the blob is back: Azure also says yes where it restored nothing.
+// confirm checks that the blob is back: Azure also reports success if it restored nothing.
 func (u *undeleteCall) confirm(ctx context.Context, d *deletion, out *writeOutput) error {
 	props, err := u.client.GetProperties(ctx, nil)
 	name := quote(u.at.Blob)
@@ -193,7 +193,7 @@ func (u *undeleteCall) confirm(ctx context.Context, d *deletion, out *writeOutpu
 	return nil
 }
 
-// refusal says why nothing was undeleted, or that nobody knows.
+// refusal says why nothing was undeleted, or that the outcome is unknown.
 func (u *undeleteCall) refusal(err error, d *deletion, now *standing) error {
 	e := errorOf(err)
 	if e == nil {

@@ -13,6 +13,7 @@ type undo struct {
 	lost *standing // what undelete_blob can bring back, if the set offers it
 }
 
+// createdUndo says how to undo the creation of a blob.
 func createdUndo() *undo {
 	return &undo{Possible: true, How: "The blob is new: to undo this, delete it with this etag as if_match."}
 }
@@ -42,7 +43,7 @@ func deleteUndo(old *standing, soft bool) *undo {
 
 const undeleteName = "undelete_blob"
 
-// nameUndelete adds to an undo how undelete_blob does it, or that something else must. exists says
+// nameUndelete adds to an undo how undelete_blob does it, or that this server can't. exists says
 // whether a blob has the name now.
 func (s *Set) nameUndelete(u *undo, name string, exists bool) {
 	if u == nil || u.lost == nil {

@@ -21,7 +21,7 @@ const (
 	maxHandle      = 128 << 10       // characters; most of them metadata, which JSON may lengthen
 )
 
-// uploads is what a set knows of uploads in pieces. The rest is in the handles that clients send
+// uploads is what a set knows about uploads in pieces. The rest is in the handles that clients send
 // back, so that any replica with the same keys can go on. Only the number of a user's uploads is
 // counted in memory: each replica counts those of which it has seen a piece lately.
 type uploads struct {

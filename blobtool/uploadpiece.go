@@ -124,7 +124,7 @@ func (w *writeCall) upload(ctx context.Context, out *writeOutput) error {
 	return err
 }
 
-// tooLate reports whether what stands there is not what the upload began with.
+// tooLate reports whether the blob is not what the upload began with.
 func (w *writeCall) tooLate(out *writeOutput) bool {
 	return out.Exists != nil && (*out.Exists != (w.put.before != "") || out.ETag != bareETag(string(w.put.before)))
 }
@@ -185,7 +185,7 @@ func (w *writeCall) foundWritten(out *writeOutput, now *standing) {
 	out.Undo = back
 }
 
-// standsAsBefore returns why the upload can't be committed as things are.
+// standsAsBefore returns why the upload can't be committed to what is there now.
 func (w *writeCall) standsAsBefore(now *standing) error {
 	if w.put.before != "" {
 		return replaceable(w.at, w.put.before, now)

@@ -260,8 +260,8 @@ func (w *writeCall) isText() bool {
 	return w.in.Text != nil
 }
 
-// headersFor returns a blob's headers for new content, of that type if one is given. What would be
-// false of the new content is left out.
+// headersFor returns a blob's headers for new content, of that type if one is given, without those
+// that would be false for the new content.
 func (n *standing) headersFor(given *string, text bool) (h blob.HTTPHeaders, notes []string) {
 	h = n.headers
 	h.BlobContentMD5 = nil // Azure computes it
@@ -282,7 +282,7 @@ func (n *standing) headersFor(given *string, text bool) (h blob.HTTPHeaders, not
 	return h, notes
 }
 
-// replaceable returns why a call may not overwrite what stands there as a block blob.
+// replaceable returns why a call may not overwrite what is there with a block blob.
 func replaceable(at names.Location, before azcore.ETag, now *standing) error {
 	name := quote(at.Blob)
 	switch {

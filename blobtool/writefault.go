@@ -17,7 +17,7 @@ import (
 // roleToWrite names the role for writes.
 const roleToWrite = "Storage Blob Data Contributor"
 
-// refusal says why the attempt was not carried out. now is what stands there, nil if not known.
+// refusal says why the attempt was not carried out. now is what is there, nil if not known.
 func (a *attempt) refusal(ctx context.Context, err error, now *standing) *Error {
 	return refusedWrite(ctx, a.at, err, a.before, now)
 }
@@ -50,7 +50,7 @@ func writeVerdict(at names.Location, code bloberror.Code, before azcore.ETag, no
 	case legalHold:
 		return verdict{ErrLocked, fmt.Sprintf("Blob %s is immutable: a legal hold forbids this change until someone removes the hold. Nothing was changed, and no role allows it. Write to another name.", name)}, true
 	case bloberror.PendingCopyOperation:
-		return verdict{ErrLocked, fmt.Sprintf("Someone else is copying to blob %s. Nothing was changed. Call again later, or write to another name.", name)}, true
+		return verdict{ErrLocked, fmt.Sprintf("Someone else is copying onto blob %s. Nothing was changed. Try again later, or write to another name.", name)}, true
 	case bloberror.SnapshotsPresent:
 		return verdict{ErrUnsupported, fmt.Sprintf("Blob %s has snapshots, which would be deleted with it. Nothing was deleted. If the user wants that too, call delete_blob again with delete_snapshots.", name)}, true
 	case bloberror.InvalidBlobType:
@@ -123,7 +123,8 @@ func conflictVerdict(name string, before azcore.ETag, now *standing) verdict {
 	return verdict{ErrChanged, fmt.Sprintf("Blob %s does not have the etag %s: it has changed since. Nothing was changed by this call. Read it again, then call with the new etag.", name, bareETag(string(before)))}
 }
 
-// unleased returns why a blob with a lease can't be changed: to ask Azure or a person is vain.
+// unleased returns why a blob with a lease can't be changed. It is checked first, so that neither Azure nor a
+// person is asked in vain.
 func unleased(at names.Location, now *standing) error {
 	if leaseOf(now) == nil {
 		return nil
@@ -133,8 +134,8 @@ func unleased(at names.Location, now *standing) error {
 }
 
 func leaseVerdict(name string, now *standing) verdict {
-	return verdict{ErrLocked, fmt.Sprintf("Another program has a lease on blob %s, so nobody else can change it%s. Azure does not say which program. Nothing was changed. "+
-		"Call again later, or ask the user who works on the blob.", name, leaseTerm(now))}
+	return verdict{ErrLocked, fmt.Sprintf("Another program has a lease on blob %s, so nobody else can change it%s. Azure does not say whose lease it is. Nothing was changed. "+
+		"Try again later, or ask the user who works on the blob.", name, leaseTerm(now))}
 }
 
 // leaseTerm describes a lease.
@@ -197,7 +198,7 @@ func noRoleToWrite(at names.Location) string {
 		"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to take effect.", quote(at.Blob), quote(at.Container), roleToWrite)
 }
 
-// uncertain says that nobody knows whether the attempt was carried out. now is what stands there,
+// uncertain says that it is not known whether the attempt was carried out. now is what is there,
 // nil if that is not known either.
 func (a *attempt) uncertain(err error, now *standing) *Error {
 	var b strings.Builder
