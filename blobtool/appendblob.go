@@ -3,7 +3,6 @@ package blobtool
 import (
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // as Azure stores it, to recognize content, not to protect it
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -67,13 +66,15 @@ func (s *Set) appendBlob(ctx context.Context, req *mcp.CallToolRequest, in appen
 	}
 	a.client = all.NewAppendBlobClient(at.Blob)
 	if in.Create {
-		return out, a.create(ctx, &out)
+		err = a.create(ctx, &out)
+		return out, err
 	}
 	old, err := s.look(ctx, at, a.client.BlobClient())
 	if err != nil {
 		return out, err
 	}
-	return out, a.add(ctx, &out, &old)
+	err = a.add(ctx, &out, &old)
+	return out, err
 }
 
 // appendCall is a running call of append_blob.
@@ -86,7 +87,8 @@ type appendCall struct {
 	headers  blob.HTTPHeaders
 	metadata map[string]*string
 	client   *appendblob.Client
-	answered bool // Azure said that the blob was made
+	marker   string // of the blob that the call makes
+	answered bool   // Azure said that the blob was made
 }
 
 // check checks the arguments.
@@ -127,32 +129,66 @@ func (a *appendCall) check() (err error) {
 
 // create makes the blob, and then appends. Azure has no request for both.
 func (a *appendCall) create(ctx context.Context, out *writeOutput) error {
-	made := &attempt{set: a.set, at: a.at, client: a.client.BlobClient(), marker: rand.Text(), send: a.sendNew}
-	made.md5 = func() []byte {
-		sum := md5.Sum(nil) //nolint:gosec // see the import
-		return sum[:]
-	}
-	a.metadata[properties.Marker] = &made.marker
+	a.marker = rand.Text()
+	made := &attempt{set: a.set, at: a.at, client: a.client.BlobClient(), marker: a.marker, send: a.sendNew}
+	made.md5 = func() []byte { return nil } // append blobs have none
+	a.metadata[properties.Marker] = &a.marker
 	w, now, err := made.run(ctx)
 	if err != nil {
 		out.refuse(now)
 		return err
 	}
 	if len(a.data) > 0 {
-		empty := standing{exists: true, etag: w.etag, version: w.version, kind: blob.BlobTypeAppendBlob, headers: a.headers}
-		out.show(&empty)
-		if err := a.add(ctx, out, &empty); err != nil {
+		if err := a.fill(ctx, out, w); err != nil {
 			return a.halfDone(err)
 		}
 	} else {
 		out.did("", w, 0)
-		if !a.answered {
+		out.Message = fmt.Sprintf("Append blob %s was created, without content.", quote(a.at.Blob))
+		if out.Undo = createdUndo(); !a.answered {
 			out.recognized()
+			out.Undo = sharedUndo()
 		}
 	}
-	out.Action, out.Message = "created", fmt.Sprintf("Append blob %s was created with %d bytes.", quote(a.at.Blob), len(a.data))
-	out.Undo = createdUndo()
+	out.Action = "created"
 	return nil
+}
+
+// fill appends to the blob that this call has made.
+func (a *appendCall) fill(ctx context.Context, out *writeOutput, w written) error {
+	made := standing{exists: true, etag: w.etag, version: w.version, kind: blob.BlobTypeAppendBlob, headers: a.headers, marker: a.marker}
+	if !a.answered { // others may have appended since
+		now, err := a.set.look(ctx, a.at, a.client.BlobClient())
+		if err != nil {
+			return err
+		}
+		if made = now; now.exists && now.marker != a.marker {
+			out.show(&now)
+			return a.replaced()
+		}
+	}
+	out.show(&made)
+	if err := a.add(ctx, out, &made); err != nil {
+		return err
+	}
+	offset := *out.Size - int64(len(a.data))
+	out.Message = fmt.Sprintf("Append blob %s was created, and %d bytes were appended at offset %d.", quote(a.at.Blob), len(a.data), offset)
+	if offset > 0 {
+		out.Undo = sharedUndo()
+	} else {
+		out.Undo = createdUndo()
+	}
+	return nil
+}
+
+// sharedUndo is for a blob that this call has made, and that may have another's content too.
+func sharedUndo() *undo {
+	return &undo{How: "Nothing was there before, but another writer may have appended to the blob, which deleting it would lose. Read it before you delete it."}
+}
+
+// replaced says that what stands there is not the blob that this call has made.
+func (a *appendCall) replaced() *Error {
+	return failuref(ErrChanged, "someone else has replaced blob %s since. Read it before you append to it.", quote(a.at.Blob))
 }
 
 // sendNew makes the blob once.
@@ -174,7 +210,7 @@ func (a *appendCall) halfDone(err error) error {
 	if errors.Is(err, ErrUncertain) {
 		text = fmt.Sprintf("Append blob %s was created. %s", quote(a.at.Blob), text)
 	} else {
-		text = fmt.Sprintf("Append blob %s was created and is empty, but the content was not appended: %s If that can be fixed, call again without create.", quote(a.at.Blob), text)
+		text = fmt.Sprintf("Append blob %s was created, but the content was not appended: %s If that can be fixed, call again without create.", quote(a.at.Blob), text)
 	}
 	return &Error{Kind: ErrUncertain, text: text, cause: err}
 }
@@ -196,11 +232,16 @@ func (a *appendCall) add(ctx context.Context, out *writeOutput, old *standing) e
 			out.Message = fmt.Sprintf("%d bytes were appended to blob %s at offset %d.", len(a.data), quote(a.at.Blob), old.size)
 			out.Undo = &undo{How: "There is no undo: appended content can't be removed, and Azure keeps no earlier version."}
 			return nil
+		case overtaken && a.marker != "" && now.marker != a.marker:
+			err = a.replaced()
 		case overtaken && a.etag == "" && n < maxAppends:
 			old = now
 			continue
 		case errors.Is(err, ErrUncertain):
 			err = a.lost(ctx, err, old, now)
+		}
+		if now != nil {
+			*out = outputFor(a.at)
 		}
 		out.refuse(now)
 		return err

@@ -170,8 +170,8 @@ func TestWriteAppendCreateFaults(t *testing.T) {
 		outcome    string
 		text, says string
 	}{
-		"made, answer lost": {[]blobtest.Fault{{Operation: blobtest.OpPutBlob, Served: true, Drop: true, Times: 1}}, nil, "done", "one\n", "created with 4 bytes"},
-		"no append":         {[]blobtest.Fault{{Operation: blobtest.OpAppendBlock, Status: 503, Code: "ServerBusy"}}, nil, "unknown", "", "was created and is empty"},
+		"made, answer lost": {[]blobtest.Fault{{Operation: blobtest.OpPutBlob, Served: true, Drop: true, Times: 1}}, nil, "done", "one\n", "4 bytes were appended at offset 0"},
+		"no append":         {[]blobtest.Fault{{Operation: blobtest.OpAppendBlock, Status: 503, Code: "ServerBusy"}}, nil, "unknown", "", "was created, but"},
 		"append lost":       {[]blobtest.Fault{{Operation: blobtest.OpAppendBlock, Served: true, Drop: true, Times: 1}}, nil, "unknown", "one\n", "present at offset 0"},
 		"another appends":   {nil, func(w *world) { w.storage.Append("docs", "a.log", []byte("zero\n")) }, "done", "zero\none\n", "created"},
 	} {
@@ -184,21 +184,57 @@ func TestWriteAppendCreateFaults(t *testing.T) {
 		out := w.write(t, session, "append_blob", args{"blob_path": "a.log", "text": "one\n", "create": true})
 		w.storage.Fail()
 		w.storage.OnRequest(nil)
-		if text := readText(t, session, "a.log"); out.Outcome != c.outcome || text != c.text || !strings.Contains(out.Message, c.says) || out.ETag == "" {
+		if text := readText(t, session, "a.log"); out.Outcome != c.outcome || text != c.text || !strings.Contains(out.Message, c.says) || out.ETag == "" ||
+			out.Undo != nil && out.Undo.Possible != (c.meanwhile == nil) { // deleting the blob would delete another's
 			t.Errorf("%s: got %+v with %q; want %s with %q, %q", name, out, text, c.outcome, c.says, c.text)
 		}
 	}
 }
 
-// A blob that was made empty, as its marker shows, may have another's content by now.
-func TestWriteAppendCreateEmpty(t *testing.T) {
+// A blob that this call has made may have another's content by now. Deleting it is then no undo.
+func TestWriteAppendCreateShared(t *testing.T) {
 	t.Parallel()
-	w := newWriteWorld(t, nil, nil)
-	session := w.connect(t, "alice")
-	onNth(w, blobtest.OpGetBlobProperties, 1, func() { w.storage.Append("docs", "a.log", []byte("other's")) })
-	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlob, Served: true, Drop: true, Times: 1})
-	if out := w.wrote(t, session, "append_blob", args{"blob_path": "a.log", "create": true}); out.Size != nil || len(out.Notes) != 1 {
-		t.Errorf("got %+v, want no size, and a note", out)
+	lost := blobtest.Fault{Operation: blobtest.OpPutBlob, Served: true, Drop: true, Times: 1}
+	add := func(w *world) { w.storage.Append("docs", "a.log", []byte("other's\n")) }
+	replace := func(w *world) {
+		w.storage.Delete("docs", "a.log")
+		w.storage.PutAppend("docs", "a.log", []byte("other's\n"), "text/plain", 1)
+	}
+	remove := func(w *world) { w.storage.Delete("docs", "a.log") }
+	for name, c := range map[string]struct {
+		fault     blobtest.Fault
+		before    blobtest.Operation
+		meanwhile func(*world)
+		content   string
+		outcome   string
+		text      string
+		possible  bool
+	}{
+		"nobody":                    {blobtest.Fault{}, blobtest.OpAppendBlock, func(*world) {}, "one\n", "done", "one\n", true},
+		"nobody, answer lost":       {lost, blobtest.OpGetBlobProperties, func(*world) {}, "one\n", "done", "one\n", true},
+		"before the append":         {blobtest.Fault{}, blobtest.OpAppendBlock, add, "one\n", "done", "other's\none\n", false},
+		"answer lost":               {lost, blobtest.OpGetBlobProperties, add, "one\n", "done", "other's\none\n", false},
+		"answer lost, no content":   {lost, blobtest.OpGetBlobProperties, add, "", "done", "other's\n", false},
+		"replaced":                  {blobtest.Fault{}, blobtest.OpAppendBlock, replace, "one\n", "unknown", "other's\n", false},
+		"deleted before the append": {blobtest.Fault{}, blobtest.OpAppendBlock, remove, "one\n", "unknown", "", false},
+	} {
+		w := newWriteWorld(t, nil, nil)
+		session := w.connect(t, "alice")
+		onNth(w, c.before, 1, func() { c.meanwhile(w) })
+		w.storage.Fail(c.fault)
+		out := w.write(t, session, "append_blob", args{"blob_path": "a.log", "create": true, "text": c.content})
+		w.storage.Fail()
+		w.storage.OnRequest(nil)
+		text := ""
+		if *out.Exists {
+			text = readText(t, session, "a.log")
+		}
+		if out.Outcome != c.outcome || text != c.text || (out.ETag != "") != *out.Exists || (out.Outcome == "done") != (out.Undo != nil) || out.Undo != nil && out.Undo.Possible != c.possible {
+			t.Errorf("%s: got %+v, undo %+v, with %q; want %s with %q, an undo: %t", name, out, out.Undo, text, c.outcome, c.text, c.possible)
+		}
+		if c.content == "" && (out.Size != nil || len(out.Notes) != 1) {
+			t.Errorf("%s: got %+v, want no size, and a note", name, out)
+		}
 	}
 }
 

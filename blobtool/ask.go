@@ -61,7 +61,7 @@ func (a *asker) accept(x *answer, q *Question) error {
 	if x.state == "" {
 		return nil
 	}
-	return a.states.used.take(q.User, x.state, a.states.now())
+	return a.states.used.take(q.User, x.state, x.made, a.states.now())
 }
 
 // inSession asks the user in the call's session, and waits for the answer. Meanwhile the call holds
@@ -84,7 +84,7 @@ func (a *asker) inSession(ctx context.Context, req *mcp.CallToolRequest, q *Ques
 	default: // also an answer that is not of the form
 		err = &Error{Kind: ErrNotConfirmed, text: "The client sent no valid answer from the user. Nothing was changed. Do not try again unless the user asks for it.", cause: err}
 	}
-	return &answer{err: err}
+	return &answer{question: q.hash(), err: err}
 }
 
 // begin counts a question of a user until it is answered, and reports false if there are too many.

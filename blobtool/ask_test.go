@@ -65,8 +65,8 @@ func TestUserIsAsked(t *testing.T) {
 					if c.yes && out.Outcome != "done" || !c.yes && (out.Outcome != "refused" || out.Reason != "not_confirmed" || out.BlobPath != tool) {
 						t.Errorf("%s: got %+v, want it done: %t, otherwise refused: not_confirmed", tool, out, c.yes)
 					}
-					if !c.yes && readText(t, session, tool) != "old" {
-						t.Errorf("%s: the blob was changed", tool)
+					if !c.yes && (readText(t, session, tool) != "old" || out.Exists == nil || !*out.Exists || out.ETag != etag(t, session, tool)) {
+						t.Errorf("%s: got %+v; want the blob as it was, and its etag", tool, out)
 					}
 				}
 			})
@@ -141,13 +141,17 @@ func TestOperatorDecides(t *testing.T) {
 		"operator agrees":              {false, nil, yes, "", ""},
 		"operator agrees, in session":  {true, noForms, yes, "", ""},
 		"operator refuses":             {false, nil, never, "not_confirmed", "not_confirmed"},
+		"operator panics":              {false, nil, func(context.Context, blobtool.Question) (bool, error) { panic("of the operator's") }, "not_confirmed", "not_confirmed"},
+		"operator fails":               {true, nil, func(context.Context, blobtool.Question) (bool, error) { return true, errors.New("down") }, "not_confirmed", "not_confirmed"},
 	} {
 		w := newAskWorld(t, c.sessions, func(o *blobtool.Options) { o.Write.Confirm = c.confirm })
 		session := w.connectWith(t, "alice", c.client)
 		if out := w.write(t, session, "edit_blob", args{"blob_path": "a.txt", "old_text": "old", "new_text": "new"}); out.Reason != c.edits {
 			t.Errorf("%s: an edit: got %+v, want the reason %q", name, out, c.edits)
 		}
-		if out := w.write(t, session, "delete_blob", args{"blob_path": "a.txt", "if_match": etag(t, session, "a.txt")}); out.Reason != c.reason {
+		now := etag(t, session, "a.txt")
+		out := w.write(t, session, "delete_blob", args{"blob_path": "a.txt", "if_match": now})
+		if out.Reason != c.reason || c.reason != "" && (out.ETag != now || !strings.Contains(out.Message, "Nothing was changed") || strings.Contains(out.Message, "of the operator's")) {
 			t.Errorf("%s: a delete: got %+v, want the reason %q", name, out, c.reason)
 		}
 	}
@@ -207,7 +211,7 @@ func TestQuestions(t *testing.T) {
 		w := newAskWorld(t, protocol.sessions, nil)
 		p := says("decline", nil)
 		session := w.connectWith(t, "alice", p.options())
-		hostile := "a\" is safe to delete. Tick the box.\u202e\u200b.txt"
+		hostile := "a\" is safe to delete. Tick the box.\u202e\u200b\u3164.txt"
 		w.storage.Put("docs", hostile, []byte("old"), "text/plain")
 		w.storage.Put("docs", "edit.txt", []byte("one\n\nTick the box, this\u202e is harmless.\r\x1b[31m\n"+strings.Repeat("long ", 1000)+"\n"), "text/plain")
 		w.storage.Snapshot("docs", "a.txt")
@@ -227,7 +231,7 @@ func TestQuestions(t *testing.T) {
 			}
 		}
 		for i, q := range p.questions() {
-			if len(q.Message) > 2200 || strings.ContainsAny(q.Message, "\u202e\u200b\x1b\r\t") {
+			if len(q.Message) > 2200 || strings.ContainsAny(q.Message, "\u202e\u200b\u3164\x1b\r\t") {
 				t.Errorf("%d bytes: %q; want at most 2,200, without what hides", len(q.Message), q.Message)
 			}
 			if isLong := i == 4; isLong != strings.Contains(q.Message, "+\n… (cut)\n\nNothing is changed") {

@@ -54,7 +54,7 @@ func plainText(s string) string {
 		switch {
 		case r == '\t':
 			r = ' '
-		case r != '\n' && !unicode.IsGraphic(r):
+		case r != '\n' && (!unicode.IsGraphic(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)):
 			r = unicode.ReplacementChar
 		}
 		if b.Len() > maxQuestion-len("\n… (cut)")-4 {

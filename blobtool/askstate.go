@@ -49,9 +49,10 @@ func (s *questionStates) sealedFor(user string) string { return user + "\n" + s.
 
 // An answer is what a client says about a question.
 type answer struct {
-	question []byte // hash of it
+	question []byte // hash of it; nil if the state is not one of ours for this user
 	state    string // that the client sent back; empty in sessions
-	err      error  // why it is not a yes
+	made     time.Time
+	err      error // why it is not a yes
 }
 
 // request returns a result that asks the user. The SDK marks it as one.
@@ -81,7 +82,7 @@ func (s *questionStates) received(req *mcp.CallToolRequest) *answer {
 	default:
 		err = said(req.Params.InputResponses[confirmInput])
 	}
-	return &answer{question: state.Question, state: text, err: err}
+	return &answer{question: state.Question, state: text, made: time.Unix(state.Until, 0).Add(-questionLife), err: err}
 }
 
 // open opens a state of that user.
@@ -107,48 +108,78 @@ const (
 // them, but not all writes change it. Each process has its own.
 type usedStates struct {
 	mu    sync.Mutex
-	users map[string]map[[16]byte]time.Time // when they may be forgotten
+	users map[string]*usedByUser
 	total int
 }
 
-// take uses up a state, or returns why it can't be used.
-func (u *usedStates) take(user, state string, now time.Time) error {
+// usedByUser is what a user has used.
+type usedByUser struct {
+	states map[[16]byte]time.Time // when they may be forgotten
+	// cleared is when room was made for others. Which of the states from before were used is no
+	// longer known, so none of them is good.
+	cleared time.Time
+}
+
+// take uses up a state that was made at that time, or returns why it can't be used.
+func (u *usedStates) take(user, state string, made, now time.Time) error {
 	sum := sha256.Sum256([]byte(state))
 	id := [16]byte(sum[:])
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if _, used := u.users[user][id]; used {
+	u.forget(user, now)
+	own := u.users[user]
+	if own == nil {
+		own = &usedByUser{states: map[[16]byte]time.Time{}}
+	}
+	if _, used := own.states[id]; used {
 		return failuref(ErrNotConfirmed, "The user's answer was used already, by an earlier call. This call changed nothing. Read the blob before you call again without requestState.")
 	}
-	if u.forget(user, now); u.total >= maxUsedEver {
-		for other := range u.users {
-			u.forget(other, now)
-		}
+	if !made.After(own.cleared) {
+		return failuref(ErrNotConfirmed, "The server no longer knows whether the user's answer was used already. This call changed nothing. Call again without requestState: the user is asked again.")
 	}
-	if len(u.users[user]) >= maxUsed || u.total >= maxUsedEver {
+	if len(own.states) >= maxUsed || u.total >= maxUsedEver && !u.makeRoom(len(own.states), now) {
 		return failuref(ErrThrottled, "Too many calls were confirmed within %v. Nothing was changed. Wait a little, then call again without requestState.", questionLife)
 	}
 	if u.users == nil {
-		u.users = map[string]map[[16]byte]time.Time{}
+		u.users = map[string]*usedByUser{}
 	}
-	if u.users[user] == nil {
-		u.users[user] = map[[16]byte]time.Time{}
-	}
-	u.users[user][id] = now.Add(questionLife + time.Second)
+	u.users[user] = own
+	own.states[id] = now.Add(questionLife + time.Second)
 	u.total++
 	return nil
 }
 
+// makeRoom drops what is no longer valid, and if that is nothing, all states of the user who has the
+// most, if these are more than n: no user is refused because of another.
+func (u *usedStates) makeRoom(n int, now time.Time) bool {
+	var most *usedByUser
+	for user := range u.users {
+		u.forget(user, now)
+		if own := u.users[user]; own != nil && (most == nil || len(own.states) > len(most.states)) {
+			most = own
+		}
+	}
+	if u.total >= maxUsedEver && most != nil && len(most.states) > n {
+		u.total -= len(most.states)
+		clear(most.states)
+		most.cleared = now
+	}
+	return u.total < maxUsedEver
+}
+
 // forget drops the states of a user that are no longer valid.
 func (u *usedStates) forget(user string, now time.Time) {
-	all := u.users[user]
-	for id, until := range all {
+	own := u.users[user]
+	if own == nil {
+		return
+	}
+	for id, until := range own.states {
 		if !now.Before(until) {
-			delete(all, id)
+			delete(own.states, id)
 			u.total--
 		}
 	}
-	if len(all) == 0 {
+	if len(own.states) == 0 && now.After(own.cleared.Add(questionLife+time.Second)) {
 		delete(u.users, user)
 	}
 }

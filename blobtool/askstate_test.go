@@ -138,8 +138,10 @@ func TestQuestionState(t *testing.T) {
 		if out.Outcome != "refused" || out.Reason != "not_confirmed" || !strings.Contains(out.Message, c.says) || !strings.Contains(out.Message, "Nothing was changed") {
 			t.Errorf("%s: got %+v, want it refused: not_confirmed, with %q", name, out, c.says)
 		}
-		if n := len(w.storage.Requests()); n != 0 {
-			t.Errorf("%s: %d requests to Azure, want none", name, n)
+		// A state of ours lets the user look at the blob, once. For others nothing is sent.
+		n, looked := len(w.storage.Requests()), !strings.HasPrefix(c.says, "not one")
+		if looked != (n == 1) || looked != (out.ETag == etag(t, alice, c.a["blob_path"].(string))) || looked != (out.Exists != nil && *out.Exists) {
+			t.Errorf("%s: %d requests to Azure, %+v; want one and the etag: %t, or none", name, n, out, looked)
 		}
 	}
 	// Without a state, an answer is none, and the user is asked again.
@@ -258,7 +260,7 @@ func TestUsedStates(t *testing.T) {
 	now := time.Now()
 	fill := func(user string, n int) error {
 		for i := range n {
-			if err := u.Take(user, fmt.Sprint(user, i), now); err != nil {
+			if err := u.Take(user, fmt.Sprint(user, i), now, now); err != nil {
 				return fmt.Errorf("%s, %d: %w", user, i, err)
 			}
 		}
@@ -271,19 +273,55 @@ func TestUsedStates(t *testing.T) {
 	}
 	for _, c := range []struct {
 		user, state string
-		later       time.Duration
+		made, later time.Duration
 		want        error
 	}{
-		{"user0", "user00", 0, blobtool.ErrNotConfirmed},
-		{"user0", "another", 0, blobtool.ErrThrottled},
-		{"newcomer", "x", 0, blobtool.ErrThrottled},
-		{"user0", "user00", 10 * time.Minute, blobtool.ErrNotConfirmed},
-		{"newcomer", "x", 10*time.Minute + time.Second, nil},
-		{"newcomer", "x", 10*time.Minute + time.Second, blobtool.ErrNotConfirmed},
-		{"user0", "another", 10*time.Minute + time.Second, nil},
+		{"user0", "user00", 0, 0, blobtool.ErrNotConfirmed},
+		{"user0", "another", 0, 0, blobtool.ErrThrottled},
+		{"newcomer", "x", time.Second, time.Second, nil}, // another user's are forgotten, and none of them is good
+		{"newcomer", "x", time.Second, 2 * time.Second, blobtool.ErrNotConfirmed},
+		{"newcomer", "y", 3 * time.Second, 3 * time.Second, nil},
+		{"newcomer", "x", time.Second, 10*time.Minute + time.Second, blobtool.ErrNotConfirmed},
+		{"newcomer", "x", 11 * time.Minute, 10*time.Minute + 3*time.Second, nil},
+		{"newcomer", "x", 11 * time.Minute, 10*time.Minute + 3*time.Second, blobtool.ErrNotConfirmed},
 	} {
-		if err := u.Take(c.user, c.state, now.Add(c.later)); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+		if err := u.Take(c.user, c.state, now.Add(c.made), now.Add(c.later)); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 			t.Errorf("%s %s after %v: got %v, want %v", c.user, c.state, c.later, err, c.want)
 		}
+	}
+}
+
+// Nobody is refused because of others who confirm much, and what is forgotten for that is not good
+// twice.
+func TestUsedStatesOfTheUserWithTheMost(t *testing.T) {
+	t.Parallel()
+	var u blobtool.UsedStates
+	now := time.Now()
+	for i := range blobtool.MaxUsedEver {
+		if err := u.Take(fmt.Sprint("user", i/blobtool.MaxUsed), fmt.Sprint(i), now, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := now.Add(time.Minute)
+	if err := u.Take("newcomer", "x", now, later); err != nil {
+		t.Errorf("a newcomer: got %v, want no error", err)
+	}
+	cleared := 0
+	for i := range blobtool.MaxUsedEver / blobtool.MaxUsed {
+		user := fmt.Sprint("user", i)
+		if err := u.Take(user, fmt.Sprint(i*blobtool.MaxUsed), now, later); !errors.Is(err, blobtool.ErrNotConfirmed) {
+			t.Errorf("%s, again: got %v, want %v", user, err, blobtool.ErrNotConfirmed)
+		}
+		if err := u.Take(user, "unused", now, later); errors.Is(err, blobtool.ErrNotConfirmed) {
+			cleared++
+			if err := u.Take(user, "new", later.Add(time.Second), later.Add(time.Second)); err != nil {
+				t.Errorf("%s, a newer one: got %v, want no error", user, err)
+			}
+		} else if !errors.Is(err, blobtool.ErrThrottled) {
+			t.Errorf("%s, another: got %v, want %v", user, err, blobtool.ErrThrottled)
+		}
+	}
+	if cleared != 1 {
+		t.Errorf("the states of %d users were forgotten, want 1", cleared)
 	}
 }

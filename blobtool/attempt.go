@@ -24,10 +24,11 @@ type attempt struct {
 	set    *Set
 	at     names.Location
 	client *blob.Client
-	before azcore.ETag       // of the blob that send requires; empty: that there is none
-	tags   map[string]string // that send requires, if it sets tags: the ETag does not cover them
-	marker string            // in the metadata that send writes; empty if it writes none
-	md5    func() []byte
+	before azcore.ETag                           // of the blob that send requires; empty: that there is none
+	tags   map[string]string                     // that send requires, if it sets tags: the ETag does not cover them
+	marker string                                // in the metadata that send writes; empty if it writes none
+	md5    func() []byte                         // of the content that send leaves there, nil if Azure has none of it
+	same   func(context.Context, *standing) bool // what is there is what send writes; nil: the MD5 tells
 	send   func(context.Context) (written, error)
 }
 
@@ -69,7 +70,7 @@ func (a *attempt) run(ctx context.Context) (w written, now *standing, err error)
 			return written{}, nil, a.refusal(ctx, err, nil)
 		case lookErr != nil:
 			return written{}, nil, a.uncertain(err, nil)
-		case a.wrote(&found):
+		case a.wrote(ctx, &found):
 			return written{etag: found.etag, version: found.version}, nil, nil
 		case !a.untouched(&found) && (pending || !f.settled):
 			return written{}, &found, a.uncertain(err, &found)
@@ -93,12 +94,14 @@ func partOf(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // wrote reports whether the blob there is this attempt's. Other programs copy metadata, so the
 // content must be the same too.
-func (a *attempt) wrote(now *standing) bool {
+func (a *attempt) wrote(ctx context.Context, now *standing) bool {
 	if a.marker == "" || now.marker != a.marker {
 		return false
 	}
-	stored := now.headers.BlobContentMD5
-	return len(stored) == 0 || bytes.Equal(stored, a.md5())
+	if a.same != nil {
+		return a.same(ctx, now)
+	}
+	return bytes.Equal(now.headers.BlobContentMD5, a.md5())
 }
 
 // untouched reports whether the blob is as it was before.

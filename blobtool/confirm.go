@@ -2,6 +2,8 @@ package blobtool
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -39,7 +41,7 @@ func (w *writing) decide(ctx context.Context, q Question) error {
 		return failuref(ErrNotConfirmed, "To %s a blob, this server needs the user's confirmation, and this client has no way to ask for it. Nothing was changed. %s",
 			q.Action, instead(q.Action))
 	}
-	yes, err := w.confirm(ctx, q)
+	yes, err := w.ask(ctx, q)
 	if err != nil {
 		text, ok := userText(err)
 		if !ok {
@@ -51,6 +53,16 @@ func (w *writing) decide(ctx context.Context, q Question) error {
 		return failuref(ErrNotConfirmed, "This server did not confirm the call. Nothing was changed. Do not try again unless the user asks for it.")
 	}
 	return nil
+}
+
+// ask calls the operator's function. Its panic is no yes.
+func (w *writing) ask(ctx context.Context, q Question) (yes bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return w.confirm(ctx, q)
 }
 
 // quotes reports whether calls for that action must quote what they replace.

@@ -154,6 +154,10 @@ func (c *copyCall) overwrite(ctx context.Context, out *writeOutput) error {
 	if err != nil {
 		return err
 	}
+	if at == c.source.at && c.source.version == old.version {
+		out.show(&old)
+		return failuref(ErrInvalidArgument, "Version %s is the current one of blob %s already. Nothing was changed.", old.version, quote(at.Blob))
+	}
 	var tags map[string]string
 	var note string
 	if c.restores {

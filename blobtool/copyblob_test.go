@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/mcpentra/mcp-entra-go/blobtool"
 	"github.com/mcpentra/mcp-entra-go/blobtool/blobtest"
@@ -317,13 +320,29 @@ func TestCopyBlobConfirm(t *testing.T) {
 	}
 }
 
-// A copy may take longer than the service may be silent otherwise.
+// A copy may take longer than the service may be silent otherwise. The clock is a bubble's.
 func TestCopyBlobSlow(t *testing.T) {
 	t.Parallel()
 	w := newWriteWorld(t, nil, nil)
-	session := w.connect(t, "alice")
 	w.putSource()
-	w.set.SetStall(50 * time.Millisecond)
-	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlobFromURL, Delay: 200 * time.Millisecond, Times: 1})
-	w.wrote(t, session, "copy_blob", args{"source_path": "source.txt", "blob_path": "a.txt"})
+	const slow = 10 * time.Minute
+	delay := func(r *http.Request) time.Duration {
+		if r.Method == http.MethodPut {
+			return slow
+		}
+		return 0
+	}
+	newSet := func(client *http.Client) (*blobtool.Set, error) {
+		return blobtool.New(w.storage.URL(), "docs", w.findCredential, &blobtool.Options{HTTPClient: client, Timeout: time.Hour, Write: &blobtool.WriteOptions{Allow: []string{"docs"}}})
+	}
+	w.inBubble(t, newSet, delay, nil, func(t *testing.T, session *mcp.ClientSession) {
+		began := time.Now()
+		w.wrote(t, session, "copy_blob", args{"source_path": "source.txt", "blob_path": "a.txt"})
+		if took := time.Since(began); took != slow {
+			t.Errorf("the copy took %v, want one request of %v", took, slow)
+		}
+		if out := w.write(t, session, "write_blob", args{"blob_path": "b.txt", "text": "x"}); out.Outcome != "unknown" {
+			t.Errorf("another write that is as slow: got %+v, want it given up", out)
+		}
+	})
 }

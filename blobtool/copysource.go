@@ -110,7 +110,7 @@ func (c *copySource) find(ctx context.Context, account *service.Client, most int
 		return failuref(ErrDirectory, "The source, %s, is a directory, not a file. Nothing was changed. Copy the blobs in it.", name)
 	case c.kind != blob.BlobTypeBlockBlob:
 		return failuref(ErrUnsupported, "The source, blob %s, is of type %s; only block blobs can be copied. Nothing was changed. For a small text, read it and write it again.", name, printable(string(c.kind)))
-	case strings.EqualFold(value(props.AccessTier), string(blob.AccessTierArchive)):
+	case c.archived:
 		return failuref(ErrUnsupported, "The source, blob %s, can't be copied now. %s Nothing was changed.", name, archived)
 	case c.size > most:
 		return failuref(ErrTooLarge, "The source, blob %s, has %d bytes; this server copies at most %d. Nothing was changed. Ask the user to copy it with another program.", name, c.size, most)

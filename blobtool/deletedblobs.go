@@ -28,9 +28,13 @@ type deletion struct {
 
 // deletions is what a name had.
 type deletions struct {
-	blobs   []deletion
-	version string // the newest previous version, if the account keeps versions
+	blobs     []deletion
+	snapshots int    // which come back with the blob
+	version   string // the newest previous version, if the account keeps versions
 }
+
+// deletedPages bounds how many pages of a name's snapshots and versions a call lists.
+const deletedPages = 20
 
 // deletedAt finds what was deleted under a name. Accounts with a hierarchical namespace list it
 // only apart from what is there.
@@ -52,41 +56,57 @@ func isBadRequest(err error) bool {
 	return e != nil && e.Status == http.StatusBadRequest
 }
 
-// listDeleted finds it on the first page of a listing, where the name comes before longer ones.
+// listDeleted finds it in a listing, where the name comes before longer ones.
 func listDeleted(ctx context.Context, in *container.Client, at names.Location) (found deletions, err error) {
 	most := int32(versionPage)
 	var raw *http.Response
-	include := container.ListBlobsInclude{Deleted: true, Versions: true, Metadata: true}
+	include := container.ListBlobsInclude{Deleted: true, Versions: true, Snapshots: true, Metadata: true}
 	if ctx.Value(deletedOnly{}) != nil {
 		include = container.ListBlobsInclude{}
 	}
-	page, err := in.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &at.Blob, MaxResults: &most, Include: include}).
-		NextPage(policy.WithCaptureResponse(ctx, &raw))
-	if err != nil {
-		return found, fromAzure(ctx, at, err)
-	}
-	if page.Segment == nil {
-		return found, nil
-	}
-	ids, err := deletionIDs(raw)
-	if err != nil || len(ids) != len(page.Segment.BlobItems) {
-		return found, &Error{Kind: ErrUnavailable, text: "The storage service answered with a list that this server does not understand. Tell the operator of this server.", cause: err}
-	}
-	for i, item := range page.Segment.BlobItems {
-		if item == nil || item.Properties == nil || value(item.Name) != at.Blob || value(item.Snapshot) != "" {
+	pages := in.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &at.Blob, MaxResults: &most, Include: include})
+	for n, others := 0, false; pages.More() && !others; n++ {
+		if n == deletedPages {
+			return found, failuref(ErrTooLarge, "Blob %s has more snapshots and versions than this server lists to find what was deleted. Nothing was changed. If the account keeps versions, give version_id; or use another program.", quote(at.Blob))
+		}
+		page, err := pages.NextPage(policy.WithCaptureResponse(ctx, &raw))
+		if err != nil {
+			return found, fromAzure(ctx, at, err)
+		}
+		if page.Segment == nil { // Azure has pages without blobs, too
 			continue
 		}
-		version, deleted := shownVersion(item.VersionID), value(item.Deleted) || ids[i] != ""
-		switch {
-		case version != "":
-			if !deleted && version > found.version {
-				found.version = version
+		ids, err := deletionIDs(raw)
+		if err != nil || len(ids) != len(page.Segment.BlobItems) {
+			return found, &Error{Kind: ErrUnavailable, text: "The storage service answered with a list that this server does not understand. Tell the operator of this server.", cause: err}
+		}
+		for i, item := range page.Segment.BlobItems {
+			if item != nil && value(item.Name) == at.Blob {
+				found.add(item, ids[i])
+			} else {
+				others = true
 			}
-		case deleted:
-			found.blobs = append(found.blobs, deletionOf(item, ids[i]))
 		}
 	}
 	return found, nil
+}
+
+// add adds an entry of a listing with the blob's name.
+func (f *deletions) add(item *container.BlobItem, id string) {
+	version, deleted := shownVersion(item.VersionID), value(item.Deleted) || id != ""
+	switch {
+	case item.Properties == nil:
+	case value(item.Snapshot) != "":
+		if deleted {
+			f.snapshots++
+		}
+	case version != "":
+		if !deleted {
+			f.version = max(f.version, version)
+		}
+	case deleted:
+		f.blobs = append(f.blobs, deletionOf(item, id))
+	}
 }
 
 // deletionOf returns the deletion in an entry of a listing.

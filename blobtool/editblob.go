@@ -71,7 +71,8 @@ func (s *Set) editBlob(ctx context.Context, req *mcp.CallToolRequest, in editInp
 	if e.all, err = s.containerClient(ctx, at.Container); err != nil {
 		return out, err
 	}
-	return out, e.run(ctx, &out)
+	err = e.run(ctx, &out)
+	return out, err
 }
 
 // editCall is a running call of edit_blob.
@@ -109,6 +110,7 @@ func (e *editCall) run(ctx context.Context, out *writeOutput) error {
 	if err := worker.Begin(); err != nil {
 		return err
 	}
+	defer worker.End() // also after a panic
 	edited, err := textedit.Edit{Old: e.in.OldText, New: e.in.NewText, Count: int(max(e.in.Count, 1)), Most: int(most)}.Apply(stored, e.charsetOf(stored, &old))
 	worker.End()
 	if err != nil {

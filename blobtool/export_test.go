@@ -37,7 +37,9 @@ func (s *Set) SetAsking(most, awake time.Duration) {
 type UsedStates = usedStates
 
 // Take uses a state up.
-func (u *UsedStates) Take(user, state string, now time.Time) error { return u.take(user, state, now) }
+func (u *UsedStates) Take(user, state string, made, now time.Time) error {
+	return u.take(user, state, made, now)
+}
 
 // Bounds of UsedStates.
 const (

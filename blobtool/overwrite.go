@@ -19,8 +19,7 @@ import (
 // tagPlan is what a write does with a blob's tags.
 type tagPlan struct {
 	tags   map[string]string // to send
-	pinned string            // condition on the tags that were read: an ETag does not cover tags
-	kept   bool              // the tags are the blob's own, and must not be lost
+	pinned string            // condition on the tags that were read, which must not be lost: an ETag does not cover tags
 	note   string
 }
 
@@ -46,9 +45,9 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 		}
 		return tagPlan{}, e
 	}
-	plan := tagPlan{tags: old, kept: true, pinned: pinTags(old)}
+	plan := tagPlan{tags: old, pinned: pinTags(old)}
 	if given != nil {
-		plan.tags, plan.kept, plan.note = given, false, "The tags of this call have replaced the blob's own."
+		plan.tags, plan.note = given, "The tags of this call have replaced the blob's own."
 	}
 	return plan, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // as Azure stores it, to recognize content, not to protect it
 	"crypto/rand"
+	"fmt"
 	"hash/crc64"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -70,15 +71,23 @@ func (s *Set) put(ctx context.Context, in *container.Client, p *put) (written, *
 		return sum[:]
 	}
 	p.metadata[properties.Marker] = &a.marker
+	a.same = func(ctx context.Context, now *standing) bool {
+		return p.describes(now) && bytes.Equal(now.headers.BlobContentMD5, a.md5()) && p.isContent(ctx, client, now)
+	}
 	a.send = func(ctx context.Context) (written, error) {
 		w, err := p.send(ctx, client)
-		if bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch) && len(p.tags.tags) > 0 && !p.tags.kept && !p.untagged {
+		if bloberror.HasCode(err, bloberror.AuthorizationPermissionMismatch) && len(p.tags.tags) > 0 && p.tags.pinned == "" && !p.untagged {
 			p.untagged = true // for the next tries too
 			w, err = p.send(ctx, client)
 		}
 		return w, err
 	}
-	return a.run(ctx)
+	w, now, err := a.run(ctx)
+	if e := errorOf(err); e != nil && e.Code == string(bloberror.AuthorizationPermissionMismatch) && p.tags.pinned != "" {
+		e.text = fmt.Sprintf("The signed-in user may not write blob %s, or may not set index tags: then the blob would lose those that it has. Nothing was changed. "+
+			"The user needs the role Storage Blob Data Owner. If losing the tags is fine for the user, call again with drop_tags.", quote(p.at.Blob))
+	}
+	return w, now, err
 }
 
 // send sends it once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
@@ -64,7 +65,8 @@ func (s *Set) setMetadata(ctx context.Context, req *mcp.CallToolRequest, in meta
 	if err != nil {
 		return out, err
 	}
-	return out, c.run(ctx, &out, &old)
+	err = c.run(ctx, &out, &old)
+	return out, err
 }
 
 // requiredETag parses an if_match that may not be left out.
@@ -141,11 +143,26 @@ func (c *metadataCall) run(ctx context.Context, out *writeOutput, old *standing)
 		out.recognized()
 	}
 	out.Diff = diff
-	out.Undo = &undo{Possible: true, VersionID: old.version, How: "To undo this, call set_metadata with the previous entries, which the diff shows, and this etag as if_match."}
+	out.Undo = metadataUndo(old, before, next)
 	return nil
 }
 
-// recognized notes that a lost write was recognized by its marker alone. Content without an MD5, such
+// metadataUndo says how to go back to the metadata before. Other programs write values that this
+// tool does not.
+func metadataUndo(old *standing, before, next map[string]string) *undo {
+	gone := maps.Clone(before)
+	maps.DeleteFunc(gone, func(name, v string) bool { now, ok := next[name]; return ok && now == v })
+	_, err := properties.CheckMetadata(gone)
+	switch {
+	case err == nil:
+		return &undo{Possible: true, VersionID: old.version, How: "To undo this, call set_metadata with the previous entries in set and the new ones in remove, as the diff shows, and this etag as if_match."}
+	case old.version != "":
+		return keptUndo(old)
+	}
+	return &undo{How: "There is no undo here: a previous entry is empty or has characters that set_metadata does not write. The diff shows it."}
+}
+
+// recognized says that a lost write was recognized by its marker alone. Content without an MD5, such
 // as an append blob's, may have been changed by others since.
 func (out *writeOutput) recognized() {
 	out.Size = nil

@@ -162,3 +162,42 @@ func TestWriteSetMetadataFaults(t *testing.T) {
 		}
 	}
 }
+
+// Metadata that set_metadata would not write again is no undo, unless there is a version.
+func TestWriteSetMetadataUndo(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kind     func(*blobtest.Options)
+		a        args
+		undo     args // of set_metadata
+		possible bool
+	}{
+		"a value":             {nil, args{"set": args{"plain": "2"}}, args{"set": args{"plain": "1"}}, true},
+		"removed":             {nil, args{"remove": []string{"plain"}}, args{"set": args{"plain": "1"}}, true},
+		"a new one":           {nil, args{"set": args{"new": "1"}}, args{"remove": []string{"new"}}, true},
+		"an empty one":        {nil, args{"set": args{"empty": "1"}}, args{"set": args{"empty": ""}}, false},
+		"an empty one, gone":  {nil, args{"remove": []string{"empty"}}, args{"set": args{"empty": ""}}, false},
+		"an empty one, stays": {nil, args{"set": args{"plain": "2"}}, args{"set": args{"plain": "1"}}, true},
+		"versions":            {versions, args{"set": args{"empty": "1"}}, nil, true},
+	} {
+		w := newWriteWorld(t, c.kind, nil)
+		session := w.connect(t, "alice")
+		w.storage.Put("docs", "a.txt", []byte("x"), "text/plain")
+		w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Metadata = map[string]string{"plain": "1", "empty": ""} })
+		before := statOf(t, session, "a.txt")
+		c.a["blob_path"], c.a["if_match"] = "a.txt", before.ETag
+		out := w.wrote(t, session, "set_metadata", c.a)
+		if out.Undo.Possible != c.possible {
+			t.Errorf("%s: got the undo %+v, want possible: %t", name, out.Undo, c.possible)
+		}
+		tool := "set_metadata"
+		if c.undo == nil {
+			tool, c.undo = "undelete_blob", args{"version_id": out.Undo.VersionID}
+		}
+		c.undo["blob_path"], c.undo["if_match"] = "a.txt", out.ETag
+		back := w.write(t, session, tool, c.undo)
+		if same := maps.Equal(statOf(t, session, "a.txt").Metadata, before.Metadata); (back.Outcome == "done") != c.possible || same != c.possible {
+			t.Errorf("%s: undoing it says %+v, and the metadata is as before: %t; want %t", name, back, same, c.possible)
+		}
+	}
+}

@@ -75,7 +75,8 @@ func (s *Set) setTags(ctx context.Context, req *mcp.CallToolRequest, in tagsInpu
 	if err != nil {
 		return out, err
 	}
-	return out, c.write(ctx, &out, &old)
+	err = c.write(ctx, &out, &old)
+	return out, err
 }
 
 // tagsCall is a running call of set_tags.

@@ -25,6 +25,7 @@ type standing struct {
 	kind      blob.BlobType
 	directory bool
 	sealed    bool // an append blob that nobody can append to
+	archived  bool // its content can't be read or copied
 	headers   blob.HTTPHeaders
 	metadata  map[string]*string // names in lower case, without the marker
 	marker    string             // of the last write by this package, or empty
@@ -65,7 +66,7 @@ func inHierarchy(raw *http.Response) bool {
 func standingOf(p *blob.GetPropertiesResponse) (standing, error) {
 	n := standing{
 		exists: true, etag: value(p.ETag), size: value(p.ContentLength), kind: value(p.BlobType),
-		directory: isDirectory(p.Metadata), sealed: value(p.IsSealed), tagCount: value(p.TagCount), version: shownVersion(p.VersionID),
+		directory: isDirectory(p.Metadata), sealed: value(p.IsSealed), archived: strings.EqualFold(value(p.AccessTier), string(blob.AccessTierArchive)), tagCount: value(p.TagCount), version: shownVersion(p.VersionID),
 		headers: blob.HTTPHeaders{
 			BlobContentType: p.ContentType, BlobContentEncoding: p.ContentEncoding, BlobContentLanguage: p.ContentLanguage,
 			BlobContentDisposition: p.ContentDisposition, BlobCacheControl: p.CacheControl, BlobContentMD5: p.ContentMD5,

@@ -168,6 +168,8 @@ func (p *subscriptions) add(x *subscription) {
 		p.unwatch(old)
 	}
 	all.uris[x.uri] = x
+	p.begun++
+	x.number = p.begun
 	p.watch(x)
 	if x.listen == nil && !all.waits { // the SDK does not tell that a session with subscriptions ends
 		all.waits = true
@@ -176,6 +178,7 @@ func (p *subscriptions) add(x *subscription) {
 			p.sessionEnded(x.session)
 		}()
 	}
+	p.makeRoom()
 }
 
 // unsubscribe ends a subscription, if it is there.

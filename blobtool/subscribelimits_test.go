@@ -69,27 +69,12 @@ func TestSubscribeStorm(t *testing.T) {
 
 func TestSubscriptionsAreBounded(t *testing.T) {
 	t.Parallel()
-	inEachEra(t, blobtool.SubscriptionOptions{MaxPerUser: 3, MaxTotal: 4}, func(t *testing.T, x *subscribing) {
-		uris := make([]string, 4)
-		for i := range uris {
-			x.storage.Put("docs", fmt.Sprint(i), nil, "text/plain")
-			uris[i] = fmt.Sprintf("blob://docs/%d", i)
-		}
-		alice, bob := x.as(t, bearer("alice", aDay)), x.as(t, bearer("bob", aDay))
+	inEachEra(t, blobtool.SubscriptionOptions{MaxPerUser: 3}, func(t *testing.T, x *subscribing) {
+		uris := x.numbered(4)
+		alice := x.as(t, bearer("alice", aDay))
 		s := alice.subscribe(t, uris[:3]...)
-		for _, c := range []struct {
-			who  *caller
-			uri  string
-			want string
-		}{
-			{alice, uris[3], "You have 3 subscriptions"},
-			{bob, uris[0], ""},
-			{bob, uris[1], "as many subscriptions to blobs as it can hold"},
-		} {
-			text, _ := c.who.subscribe(t, c.uri).take()
-			if got := strings.Contains(text, `"error"`); got != (c.want != "") || !strings.Contains(text, c.want) {
-				t.Errorf("%s to %s: got %s, want %q", c.who.token, c.uri, text, c.want)
-			}
+		if text, _ := alice.subscribe(t, uris[3]).take(); !strings.Contains(text, "You have 3 subscriptions") {
+			t.Errorf("one more: got %s, want an error with the number", text)
 		}
 		if x.era == eras[1] {
 			if text := alice.post(t, "resources/subscribe", `"params":{"uri":"`+uris[0]+`"}`); strings.Contains(text, `"error"`) {
@@ -103,6 +88,69 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 		pass(time.Second)
 		if text, _ := alice.subscribe(t, uris[3]).take(); strings.Contains(text, `"error"`) {
 			t.Errorf("after one ended: got %s, want no error", text)
+		}
+	})
+}
+
+// numbered makes n blobs and returns their URIs.
+func (x *subscribing) numbered(n int) (uris []string) {
+	for i := range n {
+		x.storage.Put("docs", fmt.Sprint(i), nil, "text/plain")
+		uris = append(uris, fmt.Sprintf("blob://docs/%d", i))
+	}
+	return uris
+}
+
+// Where all have too many, one of the user who has the most ends, so that nobody is refused because
+// of another.
+func TestRoomIsTakenFromTheUserWithTheMost(t *testing.T) {
+	t.Parallel()
+	inEachEra(t, blobtool.SubscriptionOptions{MaxTotal: 4}, func(t *testing.T, x *subscribing) {
+		uris := x.numbered(4)
+		alice, bob := x.as(t, bearer("alice", aDay)), x.as(t, bearer("bob", aDay))
+		var of [4]*newsStream
+		for i, uri := range uris {
+			if of[i] = alice.subscribe(t, uri); x.era == eras[1] && i > 0 {
+				of[i] = of[0] // a session has one stream
+			}
+			pass(time.Second)
+		}
+		if text, _ := alice.subscribe(t, aURI).take(); !strings.Contains(text, "as many subscriptions to blobs as it can hold") {
+			t.Errorf("one more of the one who has the most: got %s, want a refusal", text)
+		}
+		for _, uri := range []string{"blob://docs/none", "blob://docs/none"} {
+			if text, _ := bob.subscribe(t, uri).take(); !strings.Contains(text, "must exist") {
+				t.Errorf("got %s, want must exist", text)
+			}
+		}
+		if text, over := of[0].take(); over || strings.Contains(text, "resources/updated") {
+			t.Errorf("after what was refused: got %s (over: %t), want nothing", text, over)
+		}
+		bobs := []*newsStream{bob.subscribe(t, uris[0]), bob.subscribe(t, uris[1])}
+		for i, s := range bobs {
+			if text, _ := s.take(); strings.Contains(text, `"error"`) {
+				t.Errorf("Bob's %d: got %s, want no error", i, text)
+			}
+		}
+		if text, _ := bob.subscribe(t, uris[2]).take(); !strings.Contains(text, "as many subscriptions to blobs as it can hold") {
+			t.Errorf("both have two: got %s, want a refusal", text)
+		}
+		if x.era == eras[1] {
+			if text, _ := of[0].take(); strings.Count(text, "resources/updated") != 2 || !strings.Contains(text, uris[0]) || !strings.Contains(text, uris[1]) {
+				t.Errorf("Alice's: got %s, want one last update of the two oldest", text)
+			}
+		} else {
+			for i, s := range of {
+				text, over := s.take()
+				if want := i < 2; over != want || want != strings.Contains(text, "to make room for another user") {
+					t.Errorf("Alice's %d: got %s (over: %t), want it over with the reason: %t", i, text, over, want)
+				}
+			}
+		}
+		x.polls("alice")
+		pass(10 * time.Minute)
+		if n := x.polls("alice"); n < 16 || n > 50 {
+			t.Errorf("%d requests for Alice in 10 minutes, want those of two watches", n)
 		}
 	})
 }

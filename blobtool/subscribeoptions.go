@@ -3,6 +3,7 @@ package blobtool
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -25,8 +26,9 @@ const (
 // nobody about changes, so the set asks for each blob's ETag, once for each user and blob, with
 // that user's token: one Get Blob Properties, which is billed and does not count as an access.
 type SubscriptionOptions struct {
-	// MaxPerUser is how many subscriptions a user may have in all sessions and streams, and
-	// MaxTotal is the number for all users. Further ones are refused. They default to 64 and 1,000.
+	// MaxPerUser is how many subscriptions a user may have in all sessions and streams. Further ones
+	// are refused. MaxTotal is the number for all users. Beyond it, one of the user who has the most
+	// ends for that of another who has fewer. They default to 64 and 1,000.
 	MaxPerUser, MaxTotal int
 
 	// MinInterval is the time between two requests for a blob that has just changed. While nothing
@@ -45,7 +47,9 @@ type subscriptions struct {
 	watches  map[watchKey]*watch
 	sessions map[*mcp.ServerSession]*subscribed
 	users    map[string]int // each one's number of subscriptions
-	total    int
+	total    int            // also of those that are only about to begin
+	watched  int            // how many there are
+	begun    uint64         // how many there ever were
 }
 
 // subscribed is what a session subscribes to, by URI as its client spells it.
@@ -58,6 +62,7 @@ type subscribed struct {
 type subscription struct {
 	*subscriber
 	uri      string
+	number   uint64 // that of an older one is smaller
 	at       names.Location
 	watch    *watch
 	client   *blob.Client
@@ -133,12 +138,59 @@ func (p *subscriptions) reserve(from *subscriber, uri string) error {
 	case again:
 	case p.users[from.user] >= p.limits.MaxPerUser:
 		return failuref(ErrThrottled, "You have %d subscriptions to blobs, the most that this server allows a user. Unsubscribe from others first.", p.limits.MaxPerUser)
-	case p.total >= p.limits.MaxTotal:
+	case p.total >= p.limits.MaxTotal && !p.mayTake(p.users[from.user]+1):
 		return failuref(ErrThrottled, "This server has as many subscriptions to blobs as it can hold. Read the resource again when you need it, or try later.")
 	}
 	p.users[from.user]++
 	p.total++
 	return nil
+}
+
+// mayTake reports whether a user has more than n subscriptions. The caller holds the lock.
+func (p *subscriptions) mayTake(n int) bool {
+	for _, has := range p.users {
+		if has > n {
+			return true
+		}
+	}
+	return false
+}
+
+// makeRoom ends the oldest subscriptions of the user who has the most, until there are no more than
+// allowed: no user is refused because of another. The caller holds the lock.
+func (p *subscriptions) makeRoom() {
+	for p.watched > p.limits.MaxTotal {
+		has, most := map[string]int{}, ""
+		for key, w := range p.watches {
+			if has[key.user] += len(w.subs); has[key.user] > has[most] {
+				most = key.user
+			}
+		}
+		var oldest *subscription
+		for key, w := range p.watches {
+			for x := range w.subs {
+				if key.user == most && (oldest == nil || x.number < oldest.number) {
+					oldest = x
+				}
+			}
+		}
+		if oldest.listen != nil {
+			p.endStream(oldest, errRoomTaken)
+			continue
+		}
+		p.remove(oldest)
+		go p.roomTaken(oldest) // a slow client must not delay another user's message
+	}
+}
+
+var errRoomTaken = failuref(ErrThrottled, "This server has as many subscriptions to blobs as it can hold, and yours are the most, so one ended to make room for another user. Subscribe again, to fewer blobs.")
+
+// roomTaken tells a session that a subscription has ended, as far as the protocol can: by a last
+// update.
+func (p *subscriptions) roomTaken(x *subscription) {
+	ctx := context.Background()
+	p.set.logFailure(ctx, "a subscription to a blob ended", errRoomTaken, slog.String("user", x.user))
+	p.send(ctx, []*subscription{x})
 }
 
 // release gives back what reserve counted. The caller holds the lock.

@@ -37,6 +37,7 @@ func (p *subscriptions) watch(x *subscription) {
 	}
 	x.watch = w
 	w.subs[x] = struct{}{}
+	p.watched++
 	w.wakeUp()
 }
 
@@ -45,6 +46,7 @@ func (p *subscriptions) watch(x *subscription) {
 func (p *subscriptions) unwatch(x *subscription) {
 	w := x.watch
 	delete(w.subs, x)
+	p.watched--
 	if len(w.subs) == 0 {
 		delete(p.watches, w.key)
 		w.stop()

@@ -127,7 +127,7 @@ func (u *undeleteCall) run(ctx context.Context, id string, out *writeOutput) err
 		out.refuse(after)
 		return u.refusal(err, d, after)
 	}
-	return u.confirm(ctx, d, out)
+	return u.confirm(ctx, d, found.snapshots, out)
 }
 
 // choose returns the deletion to undo, or why there is none.
@@ -169,7 +169,7 @@ func (u *undeleteCall) send(ctx context.Context, d *deletion) error {
 }
 
 // confirm checks that the blob is back: Azure also reports success if it restored nothing.
-func (u *undeleteCall) confirm(ctx context.Context, d *deletion, out *writeOutput) error {
+func (u *undeleteCall) confirm(ctx context.Context, d *deletion, snapshots int, out *writeOutput) error {
 	props, err := u.client.GetProperties(ctx, nil)
 	name := quote(u.at.Blob)
 	switch {
@@ -190,6 +190,10 @@ func (u *undeleteCall) confirm(ctx context.Context, d *deletion, out *writeOutpu
 	out.did("undeleted", written{etag: now.etag, version: now.version}, now.size)
 	out.Message = fmt.Sprintf("Blob %s is back with its %d bytes, its properties and its metadata.", name, now.size)
 	out.Undo = &undo{Possible: true, How: "To undo this, delete the blob again with this etag as if_match."}
+	if snapshots > 0 { // all that are deleted come back, also those of overwrites
+		out.Message += fmt.Sprintf(" Its deleted snapshots (%d) are back too.", snapshots)
+		out.Undo.How = "To undo this, delete the blob again with delete_snapshots and this etag as if_match."
+	}
 	return nil
 }
 

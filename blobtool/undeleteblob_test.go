@@ -191,6 +191,56 @@ func TestUndeleteOneOfMany(t *testing.T) {
 	}
 }
 
+// With soft delete, an overwrite leaves a deleted snapshot, which comes back too. So the undo of
+// undeleting deletes snapshots, and the result says both.
+func TestUndeleteBringsSnapshots(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, softDelete, nil)
+	session := w.connect(t, "alice")
+	for _, text := range []string{"one", "two", "three"} {
+		w.storage.Put("docs", "a.txt", []byte(text), "text/plain")
+	}
+	etag := statOf(t, session, "a.txt").ETag
+	for range 2 {
+		w.wrote(t, session, "delete_blob", args{"blob_path": "a.txt", "if_match": etag, "delete_snapshots": true})
+		out := w.wrote(t, session, "undelete_blob", args{"blob_path": "a.txt"})
+		if !strings.Contains(out.Message, "snapshots (2)") || !strings.Contains(out.Undo.How, "with delete_snapshots") || readText(t, session, "a.txt") != "three" {
+			t.Errorf("got %+v, undo %+v; want both to tell of 2 snapshots", out, out.Undo)
+		}
+		if without := w.write(t, session, "delete_blob", args{"blob_path": "a.txt", "if_match": out.ETag}); without.Outcome != "refused" {
+			t.Errorf("deleting without delete_snapshots: got %+v, so the undo asks for too much", without)
+		}
+		etag = out.ETag
+	}
+}
+
+// A deletion is found, and the newest version, behind as many snapshots or versions as a page has.
+func TestUndeleteBehindAPage(t *testing.T) {
+	t.Parallel()
+	const page = 5000
+	for name, kind := range map[string]func(*blobtest.Options){"snapshots": softDelete, "versions": versions} {
+		w := newWriteWorld(t, kind, nil)
+		session := w.connect(t, "alice")
+		for range page + 2 {
+			w.storage.Put("docs", "a.txt", []byte("x"), "text/plain")
+		}
+		w.storage.Put("docs", "a.txt", []byte("newest"), "text/plain")
+		ids := w.storage.Versions("docs", "a.txt")
+		w.storage.Delete("docs", "a.txt")
+		a := args{"blob_path": "a.txt"}
+		if len(ids) > 0 {
+			a["version_id"] = ids[len(ids)-1]
+			if out := w.write(t, session, "undelete_blob", args{"blob_path": "a.txt"}); !strings.Contains(out.Message, ids[len(ids)-1]+", which is the newest") {
+				t.Errorf("%s: got %+v, want the version %s", name, out, ids[len(ids)-1])
+			}
+		}
+		w.wrote(t, session, "undelete_blob", a)
+		if text := readText(t, session, "a.txt"); text != "newest" {
+			t.Errorf("%s: got %q back, want the newest", name, text)
+		}
+	}
+}
+
 // The text of an undo names undelete_blob only where it is offered and would do it.
 func TestUndoNamesWhatIsThere(t *testing.T) {
 	t.Parallel()
@@ -216,6 +266,85 @@ func TestUndoNamesWhatIsThere(t *testing.T) {
 		out := w.wrote(t, session, "delete_blob", args{"blob_path": "a.txt", "if_match": statOf(t, session, "a.txt").ETag})
 		if !out.Undo.Possible || strings.Contains(out.Undo.How, "undelete_blob") != c.named || strings.Contains(out.Undo.How, "another program") == c.named {
 			t.Errorf("%s: got %+v, want undelete_blob named: %t", name, out.Undo, c.named)
+		}
+	}
+}
+
+// Where the text of an undo names undelete_blob, it does it; where not, it would refuse.
+func TestUndoKeepsItsWord(t *testing.T) {
+	t.Parallel()
+	short, long := "a.txt", strings.Repeat("é", 400)+".txt" // Azure limits the URL of a source
+	for name, c := range map[string]struct {
+		kind  func(*blobtest.Options)
+		blob  string
+		tier  string
+		named bool
+	}{
+		"version":                    {versions, short, "", true},
+		"archived version":           {versions, short, "Archive", false},
+		"version of a long name":     {versions, long, "", false},
+		"soft delete":                {softDelete, short, "", true},
+		"soft delete, archived":      {softDelete, short, "Archive", true},
+		"soft delete of a long name": {softDelete, long, "", true},
+		"both":                       {versionsAndSoft, short, "", true},
+		"hierarchy":                  {hierarchy, short, "", true},
+		"nothing":                    {nil, short, "", false},
+	} {
+		for _, tool := range []string{"delete_blob", "write_blob", "copy_blob", "edit_blob"} {
+			if tool == "edit_blob" && c.tier != "" {
+				continue
+			}
+			w := newWriteWorld(t, c.kind, nil)
+			session := w.connect(t, "alice")
+			w.storage.Put("docs", "source.txt", []byte("new"), "text/plain")
+			w.storage.Put("docs", c.blob, []byte("old"), "text/plain")
+			w.storage.Update("docs", c.blob, func(p *blobtest.Properties) { p.Tier = c.tier })
+			a := args{"blob_path": c.blob, "if_match": statOf(t, session, c.blob).ETag}
+			switch tool {
+			case "write_blob":
+				a["text"] = "new"
+			case "copy_blob":
+				a["source_path"] = "source.txt"
+			case "edit_blob":
+				a["old_text"], a["new_text"] = "old", "new"
+			}
+			out := w.wrote(t, session, tool, a)
+			named := c.named && (tool == "delete_blob" || out.Undo.VersionID != "")
+			if strings.Contains(out.Undo.How, "undelete_blob") != named {
+				t.Errorf("%s, %s: got %+v, want undelete_blob named: %t", name, tool, out.Undo, named)
+			}
+			u := args{"blob_path": c.blob}
+			if out.Undo.VersionID != "" {
+				u["version_id"] = out.Undo.VersionID
+				if tool != "delete_blob" {
+					u["if_match"] = out.ETag
+				}
+			}
+			back := w.write(t, session, "undelete_blob", u)
+			if (back.Outcome == "done") != named {
+				t.Errorf("%s, %s: the undo is %+v, and undelete_blob says %s (%s)", name, tool, out.Undo, back.Outcome, back.Message)
+			}
+			if named && c.tier == "" && readText(t, session, c.blob) != "old" {
+				t.Errorf("%s, %s: other content is back", name, tool)
+			}
+		}
+	}
+}
+
+// The current version can't be brought back: that would overwrite a blob with itself.
+func TestUndeleteCurrentVersion(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, versions, nil)
+	session := w.connect(t, "alice")
+	w.storage.Put("docs", "a.txt", []byte("x"), "text/plain")
+	stat := statOf(t, session, "a.txt")
+	for tool, a := range map[string]args{
+		"undelete_blob": {"version_id": stat.VersionID},
+		"copy_blob":     {"source_path": "a.txt", "source_version_id": stat.VersionID},
+	} {
+		a["blob_path"], a["if_match"] = "a.txt", stat.ETag
+		if out := w.write(t, session, tool, a); out.Reason != "invalid_argument" || !strings.Contains(out.Message, "current") || len(w.storage.Versions("docs", "a.txt")) != 1 {
+			t.Errorf("%s: got %+v, want it refused, and no new version", tool, out)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package blobtool
 
 import (
+	"net/url"
+
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 )
 
@@ -21,7 +23,7 @@ func createdUndo() *undo {
 // keptUndo says how to go back to what an overwrite replaced.
 func keptUndo(old *standing) *undo {
 	if old.version != "" {
-		return &undo{Possible: true, VersionID: old.version, lost: old, How: "The account keeps the previous content as a version."}
+		return versionUndo(old, "the previous content")
 	}
 	if old.hierarchical {
 		return &undo{How: "There is no undo: an account with a hierarchical namespace keeps nothing that is overwritten."}
@@ -34,11 +36,22 @@ func keptUndo(old *standing) *undo {
 func deleteUndo(old *standing, soft bool) *undo {
 	switch {
 	case old.version != "":
-		return &undo{Possible: true, VersionID: old.version, lost: old, How: "The account keeps the content as a version."}
+		return versionUndo(old, "the content")
 	case soft:
 		return &undo{Possible: true, lost: old, How: "The blob is soft-deleted. It can be undeleted for as many days as the account is set to, if nothing is written to its name."}
 	}
 	return &undo{How: "There is no undo: Azure's answer does not say that the blob was kept."}
+}
+
+// versionUndo is for content that stays as a previous version.
+func versionUndo(old *standing, content string) *undo {
+	u := &undo{Possible: true, VersionID: old.version, lost: old, How: "The account keeps " + content + " as a version"}
+	if old.archived {
+		u.How += " in the Archive tier. Someone must move the version to an online tier before it can be read or copied back."
+	} else {
+		u.How += "."
+	}
+	return u
 }
 
 const undeleteName = "undelete_blob"
@@ -53,7 +66,7 @@ func (s *Set) nameUndelete(u *undo, name string, exists bool) {
 	switch able := s.offers(undeleteName) && !old.directory && s.writing.types.CheckKept(value(old.headers.BlobContentType), name) == nil; {
 	case able && u.VersionID == "":
 		u.How += " To bring it back, call undelete_blob with the same blob_path."
-	case able && old.kind == blob.BlobTypeBlockBlob && old.size <= s.writing.maxCopy:
+	case able && old.kind == blob.BlobTypeBlockBlob && old.size <= s.writing.maxCopy && !old.archived && s.sourceFits(name):
 		u.How += " To bring that version back, call undelete_blob with this version_id"
 		if exists {
 			u.How += " and this etag as if_match"
@@ -62,4 +75,11 @@ func (s *Set) nameUndelete(u *undo, name string, exists bool) {
 	default:
 		u.How += " This server can't bring it back; another program can."
 	}
+}
+
+// sourceFits reports whether the URL of a version of a blob is short enough for a copy, in any
+// container.
+func (s *Set) sourceFits(name string) bool {
+	const others = 63 + len("//?versionid=2026-01-31T09%3A30%3A00.1234567Z")  // 63: the longest name of a container
+	return len(s.serviceURL)+others+len(url.PathEscape(name)) <= maxSourceURL // escaped as azblob does
 }

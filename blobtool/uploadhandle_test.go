@@ -181,8 +181,14 @@ func TestUploadsOfAUser(t *testing.T) {
 	}
 	w.staged(t, alice, blob(6)) // one can't end any more
 	clock.pass(5 * time.Minute)
+	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlock, Status: 403, Code: "AuthorizationPermissionMismatch", Times: 4})
 	for i := range 4 {
-		w.staged(t, alice, blob(10+i)) // idle ones don't count
+		if out := w.write(t, alice, "write_blob", plus(blob(20+i), args{"more": true})); out.Reason != "permission" {
+			t.Errorf("the first piece is refused: got %+v, want permission", out)
+		}
+	}
+	for i := range 4 {
+		w.staged(t, alice, blob(10+i)) // idle ones don't count, nor do those that have not begun
 	}
 }
 
@@ -237,4 +243,20 @@ func TestUploadConfirmed(t *testing.T) {
 			t.Errorf("%s: the last piece: got %+v, asked %d times (%s); want %q", name, out, asked, text, c.last)
 		}
 	}
+}
+
+// A blob that another makes and deletes between two pieces is not staged onto: it could not be
+// undeleted any more.
+func TestUploadOntoDeleted(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, softDelete, inPieces)
+	session := w.connect(t, "alice")
+	first := w.staged(t, session, args{"blob_path": "a.txt", "text": "one"})
+	w.storage.Put("docs", "a.txt", []byte("other's"), "text/plain")
+	w.storage.Delete("docs", "a.txt")
+	out := w.write(t, session, "write_blob", goesOn(first, args{"blob_path": "a.txt", "text": "two", "more": true}))
+	if blocks := w.storage.Count(blobtest.OpPutBlock); out.Reason != "locked" || blocks != 1 {
+		t.Errorf("got %+v after %d blocks, want locked after 1", out, blocks)
+	}
+	w.wrote(t, session, "undelete_blob", args{"blob_path": "a.txt"})
 }

@@ -109,7 +109,7 @@ func (w *writeCall) checkPiece() error {
 func (w *writeCall) upload(ctx context.Context, out *writeOutput) error {
 	p := w.piece
 	done, err := w.advance(ctx, out)
-	if done {
+	if done || p.first && err != nil { // an upload that has not begun needs no place
 		w.set.writing.uploads.ended(p.owner)
 	}
 	var e *Error
@@ -136,7 +136,7 @@ func (w *writeCall) advance(ctx context.Context, out *writeOutput) (done bool, e
 	switch {
 	case err != nil:
 		return false, err
-	case p.last && w.wroteBefore(&now):
+	case p.last && w.wroteBefore(ctx, &now):
 		w.foundWritten(out, &now)
 		return true, nil
 	}
@@ -146,6 +146,10 @@ func (w *writeCall) advance(ctx context.Context, out *writeOutput) (done bool, e
 	}
 	if p.first {
 		if err := w.mayBegin(ctx, client, &now); err != nil {
+			return false, err
+		}
+	} else if p.block != "" && w.put.before == "" { // someone may have made and deleted the blob since
+		if err := w.notDeleted(ctx); err != nil {
 			return false, err
 		}
 	}
@@ -169,9 +173,22 @@ func (w *writeCall) advance(ctx context.Context, out *writeOutput) (done bool, e
 
 // wroteBefore reports whether an earlier call with the same arguments has committed the blob, and
 // its answer was lost.
-func (w *writeCall) wroteBefore(now *standing) bool {
+func (w *writeCall) wroteBefore(ctx context.Context, now *standing) bool {
 	p := w.piece
-	return !p.first && now.exists && now.marker == p.before.Marker() && bytes.Equal(now.headers.BlobContentMD5, p.after.Sum()) && now.size == p.after.Size
+	if p.first || !now.exists || now.marker != p.before.Marker() || !bytes.Equal(now.headers.BlobContentMD5, p.after.Sum()) || now.size != p.after.Size {
+		return false
+	}
+	if again := w.put; again.before == "" { // of an overwrite, what it kept is gone
+		if again.blocks = (&stagedBlocks{size: p.after.Size}); !again.describes(now) {
+			return false
+		}
+	}
+	resp, err := w.all.NewBlockBlobClient(w.at.Blob).GetBlockList(ctx, blockblob.BlockListTypeCommitted, nil)
+	if err != nil || value(resp.ETag) != now.etag {
+		return false
+	}
+	ids, complete := p.after.Blocks(p.owner, blocksOf(resp.CommittedBlocks))
+	return complete && len(ids) == len(resp.CommittedBlocks)
 }
 
 // foundWritten is the result of a call that an earlier one has done already.
@@ -277,11 +294,15 @@ func (w *writeCall) staged(ctx context.Context) ([]upload.Block, error) {
 	case err != nil:
 		return nil, fromAzure(ctx, w.at, err)
 	}
-	blocks := make([]upload.Block, 0, len(resp.UncommittedBlocks))
-	for _, b := range resp.UncommittedBlocks {
+	return blocksOf(resp.UncommittedBlocks), nil
+}
+
+func blocksOf(listed []*blockblob.Block) []upload.Block {
+	blocks := make([]upload.Block, 0, len(listed))
+	for _, b := range listed {
 		if b != nil {
 			blocks = append(blocks, upload.Block{ID: value(b.Name), Size: value(b.Size)})
 		}
 	}
-	return blocks, nil
+	return blocks
 }

@@ -119,6 +119,19 @@ func TestWriteBlobTags(t *testing.T) {
 	if stat := statOf(t, session, "b.txt"); stat.Tags["state"] != "final" {
 		t.Errorf("with the right: tags %v", stat.Tags)
 	}
+	// A user who may read tags and not set them does not lose those that the blob has.
+	stat := statOf(t, session, "b.txt")
+	for _, tags := range []args{nil, {"state": "draft"}} {
+		a := args{"blob_path": "b.txt", "text": "y", "if_match": stat.ETag}
+		if tags != nil {
+			a["tags"] = tags
+		}
+		w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlob, Status: 403, Code: "AuthorizationPermissionMismatch", Times: 1})
+		out := w.write(t, session, "write_blob", a)
+		if now := statOf(t, session, "b.txt"); out.Reason != "permission" || !strings.Contains(out.Message, "drop_tags") || now.Tags["state"] != "final" {
+			t.Errorf("tags %v: got %+v, then %v", tags, out, now.Tags)
+		}
+	}
 }
 
 // Refusals that need no request to Azure.

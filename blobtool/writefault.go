@@ -212,6 +212,8 @@ func (a *attempt) uncertain(err error, now *standing) *Error {
 		b.WriteString("The blob is gone: this call deleted it, or someone else did.")
 	case !now.exists:
 		b.WriteString("The blob is gone: someone else deleted it, before or after this write.")
+	case a.marker != "" && now.marker == a.marker:
+		b.WriteString("What is there now has this write's mark, but could not be recognized as just what it sends: perhaps someone has changed it since. Read it again before you decide what to do.")
 	default:
 		b.WriteString("Someone else has written the blob, before or after this write. Read the blob before you decide what to do.")
 	}

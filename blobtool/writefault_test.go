@@ -113,23 +113,6 @@ func TestWriteBlobRace(t *testing.T) {
 	}
 }
 
-// Another program may copy the marker along with other metadata.
-func TestWriteBlobCopiedMarker(t *testing.T) {
-	t.Parallel()
-	w := newWriteWorld(t, nil, nil)
-	session := w.connect(t, "alice")
-	onNth(w, blobtest.OpGetBlobProperties, 1, func() {
-		var metadata map[string]string
-		w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { metadata = p.Metadata })
-		w.storage.Put("docs", "a.txt", []byte("other's"), "text/plain")
-		w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) { p.Metadata = metadata })
-	})
-	w.storage.Fail(blobtest.Fault{Operation: blobtest.OpPutBlob, Served: true, Drop: true, Times: 1})
-	if out := w.write(t, session, "write_blob", args{"blob_path": "a.txt", "text": "new"}); out.Outcome != "unknown" {
-		t.Errorf("got %+v, want unknown", out)
-	}
-}
-
 // Looking may fail too.
 func TestWriteBlobBlind(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package blobtool
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -15,6 +16,7 @@ import (
 type writeRun struct {
 	action *actions.Action // in the request's log line
 	answer *answer         // of the user; nil if none was asked
+	at     names.Location  // where the call may write, once that is known
 }
 
 type writeRunKey struct{}
@@ -31,6 +33,7 @@ func (r *writeRun) begin(at names.Location) error {
 	if r == nil {
 		return nil
 	}
+	r.at = at
 	r.action.On(at.Container)
 	if r.answer != nil {
 		return r.answer.err
@@ -66,7 +69,27 @@ func (s *Set) write(ctx context.Context, req *mcp.CallToolRequest, tool string, 
 		}
 	}
 	run.action.End(outcomeOf(err))
+	if errors.Is(err, ErrNotConfirmed) && run.isAnswered() && run.answer.question != nil {
+		s.showNow(ctx, req, run.at, &out)
+	}
 	return nil, out, err
+}
+
+// showNow shows what stands at a blob's name after the user did not agree: the handler has not
+// looked, or did so before the user was asked. It is one more request to Azure, and counts as a
+// write: otherwise a state could be replayed for free ones.
+func (s *Set) showNow(ctx context.Context, req *mcp.CallToolRequest, at names.Location, out *writeOutput) {
+	out.Exists, out.ETag, out.VersionID, out.Size = nil, "", "", nil
+	if at.Blob == "" || s.admitWrite(req) != nil {
+		return
+	}
+	ctx, returned := s.bound(ctx)
+	defer returned()
+	if client, err := s.blobClient(ctx, at, ""); err == nil {
+		if now, err := s.look(ctx, at, client); err == nil {
+			out.show(&now)
+		}
+	}
 }
 
 // writeOnce runs the handler once, within the time of a call.

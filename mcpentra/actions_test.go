@@ -60,10 +60,12 @@ func TestAuditOfHostileActions(t *testing.T) {
 		{"Delete all", "docs", "done", `["done _elete_all docs"]`},
 		{"", "docs", "done", `["done _ docs"]`},
 		{strings.Repeat("a", 100), "docs", "done", `["done ` + strings.Repeat("a", 32) + ` docs"]`},
-		{"write", strings.Repeat("b", 1000), "done", `["done write ` + strings.Repeat("b", 64) + `… (1000 bytes)"]`},
+		{"write", strings.Repeat("b", 1000), "done", `["done write ` + strings.Repeat("b", 64) + `…_(1000_bytes)"]`},
 		{"write", "docs\nlevel=ERROR", "done", `["done write docs_level=ERROR"]`},
+		{"write", "docs] done delete all\u00a0docs\u2028\u202e", "done", `["done write docs]_done_delete_all_docs__"]`},
 		{"write", "\xff", "done", "[\"done write \ufffd\"]"},
 		{"write", "Bearer " + token, "done", ""},
+		{"write", "https://a.example/x?sig=abcdefgh", "done", `["done write https://a.example/x?…"]`},
 	} {
 		action, object, outcome = c.action, c.object, c.outcome
 		from := len(a.json.String())

@@ -25,9 +25,10 @@ const (
 //
 // The field is actions, a list: the outcome, the action and the object, with spaces in between. An
 // action is one word of a to z and underscores, at most 32; other characters become underscores. The
-// object is cut at 64 bytes. Pass no content, and nothing that the log must not have. A line has 16
-// actions; more_actions counts the rest. blobtool's tools do this themselves. Outside of a request of
-// this server, Audit does nothing. See docs/audit.md.
+// object is one word, too: it is cut at 64 bytes, and its spaces become underscores. Pass no content,
+// and nothing that the log must not have. A line has 16 actions; more_actions counts the rest.
+// blobtool's tools do this themselves. Outside of a request of this server, Audit does nothing. See
+// docs/audit.md.
 func Audit(ctx context.Context, action, object string) (ended func(ActionOutcome)) {
 	a := actions.Begin(ctx, action, object)
 	return func(outcome ActionOutcome) { a.End(string(outcome)) }

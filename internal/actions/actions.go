@@ -120,20 +120,21 @@ func word(s string) string {
 	if s == "" {
 		return "_"
 	}
-	return strings.Map(func(r rune) rune {
+	return strings.Clone(strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' {
 			return r
 		}
 		return '_'
-	}, s[:min(len(s), maxAction)])
+	}, s[:min(len(s), maxAction)]))
 }
 
-// cut makes the name of an object one line of bounded length.
+// cut makes the name of an object one word of bounded length. Handlers may write the list of actions
+// as one text, in which spaces would begin other words, and so forge other actions.
 func cut(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+	return strings.Clone(strings.Map(func(r rune) rune { // s may be part of something large
+		if unicode.IsSpace(r) || !unicode.IsGraphic(r) {
 			return '_'
 		}
 		return r
-	}, safelog.Cut(strings.ToValidUTF8(s, "\uFFFD"), maxObject))
+	}, strings.ToValidUTF8(safelog.Text(s, maxObject), "\uFFFD")))
 }

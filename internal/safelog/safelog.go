@@ -30,6 +30,10 @@ func Cut(s string, most int) string {
 	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(s[:most], ""), len(s))
 }
 
+// Text shortens a text and removes credentials, as handlers of this package do. It is for texts that
+// are changed before these get them.
+func Text(s string, most int) string { return redacted(Cut(s, most)) }
+
 // Error returns an attribute for the cause of a failure. It is logged by its text alone, even if
 // it implements slog.LogValuer or the like.
 func Error(cause error) slog.Attr { return slog.Any("error", textOnlyError{cause}) }

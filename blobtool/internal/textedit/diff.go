@@ -20,7 +20,9 @@ func (e *Edit) diff(text string, at []int) string {
 		start := strings.LastIndexByte(text[:at[i]], '\n') + 1
 		end, first := lineEnd(text, at[i]+len(e.Old)), i
 		for i++; i < len(at) && at[i] < end; i++ {
-			end = lineEnd(text, at[i]+len(e.Old))
+			if last := at[i] + len(e.Old); last > end { // don't search a long line again for each place
+				end = lineEnd(text, last)
+			}
 		}
 		line += strings.Count(text[counted:start], "\n")
 		counted = start
