@@ -183,7 +183,7 @@ func (a *appendCall) fill(ctx context.Context, out *writeOutput, w written) erro
 
 // sharedUndo is for a blob that this call has made, and that may have another's content too.
 func sharedUndo() *undo {
-	return &undo{How: "Nothing was there before, but another writer may have appended to the blob, which deleting it would lose. Read it before you delete it."}
+	return &undo{How: "The blob is new, but another writer may have appended to it, which deleting the blob would lose. Read it before you delete it."}
 }
 
 // replaced says that what stands there is not the blob that this call has made.
