@@ -207,6 +207,7 @@ func (a *appendCall) sendNew(ctx context.Context) (written, error) {
 // halfDone says that the blob was made, without its content. That is neither done nor refused.
 func (a *appendCall) halfDone(err error) error {
 	text, _ := userText(public(err))
+	text = strings.ReplaceAll(strings.ReplaceAll(text, " Nothing was changed by this call.", ""), " Nothing was changed.", "")
 	if errors.Is(err, ErrUncertain) {
 		text = fmt.Sprintf("Append blob %s was created. %s", quote(a.at.Blob), text)
 	} else {

@@ -3,6 +3,7 @@ package blobtool_test
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -108,6 +109,31 @@ func TestWriteAppendRefusals(t *testing.T) {
 		if out := w.write(t, session, "append_blob", a); out.Outcome != "refused" || out.Reason != c.reason || !strings.Contains(out.Message, c.says) {
 			t.Errorf("%s: got %s, %q (%s); want refused, %q, with %q", name, out.Outcome, out.Reason, out.Message, c.reason, c.says)
 		}
+	}
+}
+
+// sealing answers as if all blobs were sealed, which blobtest does not play.
+type sealing struct{ next http.RoundTripper }
+
+func (h sealing) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := h.next.RoundTrip(r)
+	if err == nil && r.Method == http.MethodHead {
+		resp.Header.Set("X-Ms-Blob-Sealed", "true")
+	}
+	return resp, err
+}
+
+func TestWriteAppendSealed(t *testing.T) {
+	t.Parallel()
+	w := newWorldOn(t, nil, func(o *blobtool.Options) {
+		o.DownloadDir, o.HTTPClient = "", &http.Client{Transport: sealing{o.HTTPClient.Transport}}
+		o.Write = &blobtool.WriteOptions{Allow: []string{"docs"}}
+	})
+	w.storage.GrantContributor(w.alice.ObjectID, "docs", "")
+	w.storage.PutAppend("docs", "a.log", []byte("x"), "text/plain", 1)
+	out := w.write(t, w.connect(t, "alice"), "append_blob", args{"blob_path": "a.log", "text": "y"})
+	if out.Reason != "locked" || !strings.Contains(out.Message, "sealed") || w.storage.Count(blobtest.OpAppendBlock) != 0 {
+		t.Errorf("got %+v, want it refused before it is sent", out)
 	}
 }
 
@@ -228,6 +254,9 @@ func TestWriteAppendCreateShared(t *testing.T) {
 		text := ""
 		if *out.Exists {
 			text = readText(t, session, "a.log")
+		}
+		if strings.Contains(out.Message, "Nothing was changed") {
+			t.Errorf("%s: got %q, but a blob was made", name, out.Message)
 		}
 		if out.Outcome != c.outcome || text != c.text || (out.ETag != "") != *out.Exists || (out.Outcome == "done") != (out.Undo != nil) || out.Undo != nil && out.Undo.Possible != c.possible {
 			t.Errorf("%s: got %+v, undo %+v, with %q; want %s with %q, an undo: %t", name, out, out.Undo, text, c.outcome, c.text, c.possible)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -254,6 +255,72 @@ func TestQuestions(t *testing.T) {
 		}
 		if want, err := os.ReadFile(golden); err != nil || string(want) != b.String() {
 			t.Errorf("%s: %s is now (go test -update accepts it): %s\n%v", protocol.name, golden, b.String(), err)
+		}
+	}
+}
+
+// A question says which tags and metadata are lost.
+func TestQuestionOfTags(t *testing.T) {
+	t.Parallel()
+	var asked string
+	w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) {
+		o.Confirm = func(_ context.Context, q blobtool.Question) (bool, error) { asked = q.Text; return false, nil }
+	})
+	w.storage.Put("docs", "a.txt", []byte("old"), "text/plain")
+	w.storage.Update("docs", "a.txt", func(p *blobtest.Properties) {
+		p.Tags, p.Metadata = map[string]string{"state": "final"}, map[string]string{"project": "x"}
+	})
+	session := w.connect(t, "alice")
+	for tool, a := range map[string]args{
+		"write_blob": {"text": "new", "metadata": args{"author": "Alice"}},
+		"edit_blob":  {"old_text": "old", "new_text": "new"},
+		"copy_blob":  {"source_path": "b.txt"},
+	} {
+		w.storage.Put("docs", "b.txt", []byte("b"), "text/plain")
+		out := w.write(t, session, tool, plus(a, args{"blob_path": "a.txt", "if_match": etag(t, session, "a.txt"), "drop_tags": true}))
+		if out.Reason != "not_confirmed" || !strings.Contains(asked, "1 index tags are lost") || strings.Contains(asked, "metadata is replaced") != (tool == "write_blob") {
+			t.Errorf("%s: got %s, asked %q; want what is lost", tool, out.Reason, asked)
+		}
+	}
+}
+
+// Blobs with long names that differ in their ends only are told apart.
+func TestQuestionHasTheWholeName(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range protocols {
+		w := newAskWorld(t, protocol.sessions, nil)
+		p := says("decline", nil)
+		session := w.connectWith(t, "alice", p.options())
+		for _, name := range []string{strings.Repeat("folder/", 140) + "a.txt", strings.Repeat("中", 1000) + "b.txt"} {
+			w.storage.Put("docs", name, []byte("old"), "text/plain")
+			w.write(t, session, "delete_blob", args{"blob_path": name, "if_match": etag(t, session, name)})
+			asked := p.questions()
+			if last := asked[len(asked)-1].Message; !strings.Contains(last, `"`+name+`"`) {
+				t.Errorf("%s: asked %q, want the name as it is", protocol.name, last)
+			}
+		}
+	}
+}
+
+// A decision that comes when the call's time is over is none, and the result says that nothing was
+// changed.
+func TestOperatorDecidesTooLate(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range protocols {
+		w := newAskWorld(t, protocol.sessions, func(o *blobtool.Options) {
+			o.Timeout = time.Second
+			o.Write.Confirm = func(ctx context.Context, _ blobtool.Question) (bool, error) {
+				<-ctx.Done()
+				return true, nil
+			}
+		})
+		session := w.connectWith(t, "alice", agrees().options())
+		now := etag(t, session, "a.txt")
+		for tool, a := range map[string]args{"delete_blob": {}, "write_blob": {"text": "new"}, "edit_blob": {"old_text": "old", "new_text": "new"}} {
+			a["blob_path"], a["if_match"] = "a.txt", now
+			if out := w.write(t, session, tool, a); out.Outcome != "refused" || out.Reason != "not_confirmed" || out.ETag != now || !strings.Contains(out.Message, "took longer") {
+				t.Errorf("%s, %s: got %+v, want it refused: not_confirmed, with the etag", protocol.name, tool, out)
+			}
 		}
 	}
 }

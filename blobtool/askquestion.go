@@ -4,10 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/mcpentra/mcp-entra-go/blobtool/internal/fault"
 )
 
 // What a [Question] is about.
@@ -51,18 +54,23 @@ const maxQuestion = 2000
 func plainText(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		switch {
-		case r == '\t':
-			r = ' '
-		case r != '\n' && (!unicode.IsGraphic(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)):
-			r = unicode.ReplacementChar
-		}
 		if b.Len() > maxQuestion-len("\n… (cut)")-4 {
 			return b.String() + "\n… (cut)"
 		}
-		b.WriteRune(r)
+		b.WriteRune(shown(r))
 	}
 	return b.String()
+}
+
+// shown returns a character as a person sees it.
+func shown(r rune) rune {
+	switch {
+	case r == '\t':
+		return ' '
+	case r != '\n' && (!unicode.IsGraphic(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)):
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 const (
@@ -96,11 +104,16 @@ func isModern(session *mcp.ServerSession) bool {
 // form is the schema of the question: one checkbox.
 var form = json.RawMessage(`{"type":"object","properties":{"confirm":{"type":"boolean","title":"Yes, do this","default":false}},"required":["confirm"]}`)
 
-// elicitation returns the question as a form for the user.
+// elicitation returns the question as a form for the user. Its text cuts long names, whose ends may
+// be all that tells one blob from another.
 func (q *Question) elicitation() *mcp.ElicitParams {
+	text := strings.TrimRight(q.Text, "\n")
+	if whole := strconv.Quote(q.Blob); whole != quote(q.Blob) && !fault.HasSignature(q.Blob) {
+		text += "\n\nThe whole name of the blob is " + strings.Map(shown, whole) + "."
+	}
 	return &mcp.ElicitParams{
 		Mode: "form", RequestedSchema: form,
-		Message: fmt.Sprintf("The tool %s asks for your confirmation.\n\n%s\n\nNothing is changed unless you tick the box and accept.", q.Tool, strings.TrimRight(q.Text, "\n")),
+		Message: fmt.Sprintf("The tool %s asks for your confirmation.\n\n%s\n\nNothing is changed unless you tick the box and accept.", q.Tool, text),
 	}
 }
 

@@ -42,6 +42,9 @@ func (w *writing) decide(ctx context.Context, q Question) error {
 			q.Action, instead(q.Action))
 	}
 	yes, err := w.ask(ctx, q)
+	if err == nil && ctx.Err() != nil {
+		err = &Error{Kind: ErrNotConfirmed, text: "The confirmation took longer than a call may take.", cause: ctx.Err()}
+	}
 	if err != nil {
 		text, ok := userText(err)
 		if !ok {

@@ -167,8 +167,11 @@ func (c *copyCall) overwrite(ctx context.Context, out *writeOutput) error {
 		out.show(&old)
 		return err
 	}
+	if c.restores && c.source.tagCount == 0 && c.put.tags.pinned != "" && tags == nil {
+		note = "The version has no index tags, so the blob keeps its own."
+	}
 	back := keptUndo(&old)
-	text := fmt.Sprintf("Overwrite blob %s (%d bytes) in container %s with a copy of %s (%d bytes). %s", quote(at.Blob), old.size, quote(at.Container), c.source.named(), c.source.size, back.How)
+	text := fmt.Sprintf("Overwrite blob %s (%d bytes) in container %s with a copy of %s (%d bytes). %s%s", quote(at.Blob), old.size, quote(at.Container), c.source.named(), c.source.size, back.How, c.put.tags.loses)
 	if err := c.set.mayDestroy(ctx, c.req, at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
 		out.show(&old)
 		return err

@@ -103,6 +103,34 @@ func TestCopyBlobTags(t *testing.T) {
 	}
 }
 
+// Tags that are gone, or that an answer leaves out, are not lost without a word.
+func TestCopyBlobTagsGone(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*world){
+		"gone": func(w *world) { w.storage.Update("docs", "source.txt", func(p *blobtest.Properties) { p.Tags = nil }) },
+		"not listed": func(w *world) {
+			w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlobTags, Status: 200, Body: "<x/>"})
+		},
+	} {
+		w := newWriteWorld(t, nil, nil)
+		w.storage.GrantOwner(w.alice.ObjectID, "docs", "")
+		session := w.connect(t, "alice")
+		w.putSource()
+		w.storage.Put("docs", "new.txt", []byte("new"), "text/plain")
+		etag := statOf(t, session, "source.txt").ETag
+		onNth(w, blobtest.OpGetBlobTags, 1, func() { change(w) })
+		if out := w.wrote(t, session, "copy_blob", args{"source_path": "source.txt", "blob_path": "b.txt"}); len(out.Notes) != 1 || !strings.Contains(out.Notes[0], "not copied") {
+			t.Errorf("%s: a copy has the notes %q, want one", name, out.Notes)
+		}
+		w.storage.Fail()
+		w.storage.Update("docs", "source.txt", func(p *blobtest.Properties) { p.Tags = map[string]string{"state": "final"} })
+		onNth(w, blobtest.OpGetBlobTags, 1, func() { change(w) })
+		if out := w.write(t, session, "copy_blob", args{"source_path": "new.txt", "blob_path": "source.txt", "if_match": etag}); out.Reason != "changed" {
+			t.Errorf("%s: an overwrite: got %+v, want refused", name, out)
+		}
+	}
+}
+
 // What is refused, in one request and in blocks.
 func TestCopyBlobRefusals(t *testing.T) {
 	t.Parallel()

@@ -96,6 +96,9 @@ func (c *copySource) find(ctx context.Context, account *service.Client, most int
 	props, err := c.client.GetProperties(ctx, nil)
 	if err != nil {
 		e := fromAzure(ctx, c.at, err)
+		if isNoBlob(err) && c.version != "" {
+			e.text = fmt.Sprintf("there is no version %s of blob %s in container %s: stat_blob lists the versions.", c.version, quote(c.at.Blob), quote(c.at.Container))
+		}
 		e.text = "The source of the copy: " + e.text + " Nothing was changed."
 		return e
 	}
@@ -151,6 +154,9 @@ func (c *copySource) tags(ctx context.Context) (tags map[string]string, note str
 		return nil, ""
 	}
 	tags, note = tagsOf(ctx, c.at, c.client, c.tagCount)
+	if note == "" && len(tags) == 0 {
+		note = "They have changed while this call was running."
+	}
 	if note != "" {
 		note = "The source's tags were not copied. " + note
 	}

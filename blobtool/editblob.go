@@ -128,7 +128,7 @@ func (e *editCall) run(ctx context.Context, out *writeOutput) error {
 	} else { // the call has the previous text
 		back = &undo{Possible: true, How: reverse}
 	}
-	text := fmt.Sprintf("Edit blob %s in container %s:\n%s", quote(e.at.Blob), quote(e.at.Container), edited.Diff)
+	text := fmt.Sprintf("Edit blob %s in container %s:%s\n%s", quote(e.at.Blob), quote(e.at.Container), p.tags.loses, edited.Diff)
 	if err := e.set.mayDestroy(ctx, e.req, e.at, Question{Action: ActionEdit, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type tagPlan struct {
 	tags   map[string]string // to send
 	pinned string            // condition on the tags that were read, which must not be lost: an ETag does not cover tags
 	note   string
+	loses  string // for the question to the user
 }
 
 // planTags decides on the tags of an overwrite: those that the call gives (nil: none given), or
@@ -34,7 +35,10 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 		return tagPlan{tags: given}, nil
 	}
 	if drop {
-		return tagPlan{tags: given, note: fmt.Sprintf("The blob's %d index tags were dropped.", now.tagCount)}, nil
+		return tagPlan{
+			tags: given, note: fmt.Sprintf("The blob's %d index tags were dropped.", now.tagCount),
+			loses: fmt.Sprintf(" Its %d index tags are lost.", now.tagCount),
+		}, nil
 	}
 	old, err := readTags(ctx, client)
 	if err != nil {
@@ -45,9 +49,12 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 		}
 		return tagPlan{}, e
 	}
+	if len(old) == 0 { // then nothing would pin them
+		return tagPlan{}, failuref(ErrChanged, "The index tags of blob %s changed while this call was running. Nothing was changed by this call. Call again.", quote(at.Blob))
+	}
 	plan := tagPlan{tags: old, pinned: pinTags(old)}
 	if given != nil {
-		plan.tags, plan.note = given, "The tags of this call have replaced the blob's own."
+		plan.tags, plan.note, plan.loses = given, "The tags of this call have replaced the blob's own.", " Its index tags are replaced."
 	}
 	return plan, nil
 }

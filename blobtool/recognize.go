@@ -34,7 +34,9 @@ func (p *put) isContent(ctx context.Context, client *blockblob.Client, now *stan
 	switch {
 	case p.blocks != nil:
 		return isMadeOf(ctx, client, now, p.blocks.ids)
-	case p.copied != nil || len(p.data) == 0:
+	case p.copied != nil:
+		return len(now.headers.BlobContentMD5) > 0
+	case len(p.data) == 0:
 		return true
 	}
 	resp, err := client.DownloadStream(ctx, &blob.DownloadStreamOptions{

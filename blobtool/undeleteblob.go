@@ -107,7 +107,7 @@ func (u *undeleteCall) run(ctx context.Context, id string, out *writeOutput) err
 	}
 	if now.exists {
 		out.show(&now)
-		return failuref(ErrExists, "Blob %s exists, so it can't be undeleted. Nothing was changed. To go back to a previous version, if the account keeps versions, call again with version_id, which stat_blob lists, and the blob's etag as if_match.", quote(u.at.Blob))
+		return u.taken(&now)
 	}
 	found, err := deletedAt(ctx, u.all, u.at)
 	if err != nil {
@@ -130,6 +130,18 @@ func (u *undeleteCall) run(ctx context.Context, id string, out *writeOutput) err
 	return u.confirm(ctx, d, found.snapshots, out)
 }
 
+// taken says that something has the name.
+func (u *undeleteCall) taken(now *standing) error {
+	name := quote(u.at.Blob)
+	switch {
+	case now.directory:
+		return failuref(ErrDirectory, "%s is a directory now, so no file of that name can be undeleted. Nothing was changed.", name)
+	case now.hierarchical:
+		return failuref(ErrExists, "Blob %s exists, so no other file of that name can be undeleted. Nothing was changed. If the user wants the deleted one instead, delete or copy this one first.", name)
+	}
+	return failuref(ErrExists, "Blob %s exists, so it can't be undeleted. Nothing was changed. To go back to a previous version, if the account keeps versions, call again with version_id, which stat_blob lists, and the blob's etag as if_match.", name)
+}
+
 // choose returns the deletion to undo, or why there is none.
 func (u *undeleteCall) choose(found *deletions, id string) (*deletion, error) {
 	name := quote(u.at.Blob)
@@ -141,6 +153,9 @@ func (u *undeleteCall) choose(found *deletions, id string) (*deletion, error) {
 				return nil, failuref(ErrDirectory, "%s was a directory; this tool undeletes only files. Nothing was changed.", name)
 			}
 			return d, nil
+		}
+		if d.id == "" {
+			return nil, failuref(ErrInvalidArgument, "deletion_id is only for accounts with a hierarchical namespace, and this account has none. Nothing was changed. Call again without it.")
 		}
 		list = append(list, fmt.Sprintf("%s (%s)", d.id, d.described()))
 	}
@@ -170,18 +185,18 @@ func (u *undeleteCall) send(ctx context.Context, d *deletion) error {
 
 // confirm checks that the blob is back: Azure also reports success if it restored nothing.
 func (u *undeleteCall) confirm(ctx context.Context, d *deletion, snapshots int, out *writeOutput) error {
-	props, err := u.client.GetProperties(ctx, nil)
 	name := quote(u.at.Blob)
+	var now standing
+	props, err := u.client.GetProperties(ctx, nil)
+	if err == nil {
+		now, err = standingOf(&props)
+	}
 	switch {
 	case isNoBlob(err):
 		out.show(&standing{})
 		return &Error{Kind: ErrUncertain, text: fmt.Sprintf("Azure Storage has carried the request out, but there is no blob %s now: it restored nothing, or someone has deleted the blob again.", name)}
 	case err != nil:
 		return &Error{Kind: ErrUncertain, text: fmt.Sprintf("Azure Storage has carried the request out, but what is there now could not be read. Call stat_blob to see whether blob %s is back.", name), cause: err}
-	}
-	now, err := standingOf(&props)
-	if err != nil {
-		return err
 	}
 	out.show(&now)
 	if !d.is(&now, value(props.CreationTime)) {

@@ -82,6 +82,13 @@ func TestUndeleteVersion(t *testing.T) {
 	if stat := statOf(t, session, "a.txt"); stat.Tags["state"] != "final" {
 		t.Errorf("a deleted version came back with the tags %v, want its own", stat.Tags)
 	}
+	// A version without tags leaves the blob its own, and says so.
+	plain := w.wrote(t, session, "write_blob", args{"blob_path": "b.txt", "text": "first"})
+	other := w.wrote(t, session, "write_blob", args{"blob_path": "b.txt", "text": "second", "if_match": plain.ETag, "tags": args{"state": "draft"}})
+	kept := w.wrote(t, session, "undelete_blob", args{"blob_path": "b.txt", "version_id": plain.VersionID, "if_match": other.ETag})
+	if stat := statOf(t, session, "b.txt"); stat.Tags["state"] != "draft" || len(kept.Notes) != 1 || !strings.Contains(kept.Notes[0], "keeps its own") {
+		t.Errorf("a version without tags: notes %q, tags %v; want the blob's own, and a note", kept.Notes, stat.Tags)
+	}
 	// Whoever may not read tags is told.
 	w.storage.Revoke(w.alice.ObjectID)
 	w.storage.GrantContributor(w.alice.ObjectID, "docs", "")
@@ -112,12 +119,16 @@ func TestUndeleteBlobRefusals(t *testing.T) {
 		"nothing":             {softDelete, nil, args{"blob_path": "none.txt"}, "not_found", "no blob"},
 		"nothing, hierarchy":  {hierarchy, nil, args{"blob_path": "none.txt"}, "not_found", "no blob"},
 		"exists":              {softDelete, other, nil, "exists", "exists"},
+		"exists, hierarchy":   {hierarchy, other, nil, "exists", "delete or copy this one"},
+		"directory there":     {hierarchy, func(w *world) { w.storage.AddDirectory("docs", "d/a.txt") }, nil, "directory", "directory now"},
+		"directory since":     {hierarchy, before(func(w *world) { w.storage.AddDirectory("docs", "d/a.txt") }), nil, "exists", "just"},
 		"if_match":            {softDelete, nil, args{"if_match": "0x1"}, "invalid_argument", "version_id"},
 		"bad deletion":        {hierarchy, nil, args{"deletion_id": "1&x=2"}, "invalid_argument", "deletion_id"},
 		"another deletion":    {hierarchy, nil, args{"deletion_id": "1"}, "invalid_argument", "7 more days"},
+		"deletion, flat":      {softDelete, nil, args{"deletion_id": "1"}, "invalid_argument", "without it"},
 		"both IDs":            {versions, nil, args{"deletion_id": "1", "version_id": "2026-01-31T09:30:00.1234567Z"}, "invalid_argument", "either"},
 		"bad version":         {versions, nil, args{"version_id": "yesterday"}, "invalid_argument", "version_id"},
-		"no such version":     {versions, nil, args{"version_id": "2026-01-31T09:30:00.1234567Z"}, "not_found", "source"},
+		"no such version":     {versions, nil, args{"version_id": "2026-01-31T09:30:00.1234567Z"}, "not_found", "no version 2026-01-31"},
 		"role":                {softDelete, func(w *world) { w.storage.Revoke(w.alice.ObjectID); w.storage.Grant(w.alice.ObjectID, "docs", "") }, nil, "permission", "Storage Blob Data Contributor"},
 		"role, hierarchy":     {hierarchy, func(w *world) { w.storage.Revoke(w.alice.ObjectID); w.storage.Grant(w.alice.ObjectID, "docs", "") }, nil, "permission", "Storage Blob Data Contributor"},
 		"no role":             {softDelete, func(w *world) { w.storage.Revoke(w.alice.ObjectID) }, nil, "permission", "role"},
@@ -137,6 +148,9 @@ func TestUndeleteBlobRefusals(t *testing.T) {
 		}, nil, "uncertain", "someone else"},
 		"blind": {softDelete, func(w *world) {
 			w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlobProperties, Skip: 1, Status: 503, Code: "ServerBusy"})
+		}, nil, "uncertain", "stat_blob"},
+		"not Azure's answer": {softDelete, func(w *world) {
+			w.storage.Fail(blobtest.Fault{Operation: blobtest.OpGetBlobProperties, Skip: 1, Times: 1, Status: 200})
 		}, nil, "uncertain", "stat_blob"},
 		"directory": {hierarchy, func(w *world) { w.storage.Delete("docs", "d/") }, args{"blob_path": "d"}, "directory", "only files"},
 		"html": {softDelete, func(w *world) {

@@ -42,18 +42,24 @@ func (w *writeCall) couldConfirm(ctx context.Context) error {
 // notDeleted returns why a name can't be staged onto: a block would make a new blob of it, and a
 // snapshot of the blob that was deleted, which could not be restored any more.
 func (w *writeCall) notDeleted(ctx context.Context) error {
-	page, err := w.all.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
+	pages := w.all.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
 		Include: container.ListBlobsInclude{Deleted: true}, Prefix: &w.at.Blob, MaxResults: new(int32(1)),
-	}).NextPage(ctx)
-	if err != nil {
-		return fromAzure(ctx, w.at, err)
-	}
-	if page.Segment == nil {
-		return fromAzure(ctx, w.at, fmt.Errorf("%w: a listing without blobs", fault.ErrBadAnswer))
-	}
-	for _, item := range page.Segment.BlobItems {
-		if item != nil && value(item.Name) == w.at.Blob && value(item.Deleted) {
-			return failuref(ErrLocked, "Blob %s was deleted and can still be undeleted, which an upload in pieces would prevent. Nothing was changed. Write to another name.", quote(w.at.Blob))
+	})
+	for pages.More() { // Azure has pages without blobs, too
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fromAzure(ctx, w.at, err)
+		}
+		if page.Segment == nil {
+			return fromAzure(ctx, w.at, fmt.Errorf("%w: a listing without blobs", fault.ErrBadAnswer))
+		}
+		for _, item := range page.Segment.BlobItems {
+			switch {
+			case item == nil || value(item.Name) != w.at.Blob: // longer names come after this one
+				return nil
+			case value(item.Deleted):
+				return failuref(ErrLocked, "Blob %s was deleted and can still be undeleted, which an upload in pieces would prevent. Nothing was changed. Write to another name.", quote(w.at.Blob))
+			}
 		}
 	}
 	return nil

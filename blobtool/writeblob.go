@@ -219,7 +219,10 @@ func (w *writeCall) prepare(ctx context.Context, client *blob.Client, old *stand
 	if notes, err = w.keep(ctx, client, old); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("Overwrite blob %s (%d bytes) in container %s with %d bytes. %s", quote(w.at.Blob), old.size, quote(w.at.Container), size, keptUndo(old).How)
+	text := fmt.Sprintf("Overwrite blob %s (%d bytes) in container %s with %d bytes. %s%s", quote(w.at.Blob), old.size, quote(w.at.Container), size, keptUndo(old).How, w.put.tags.loses)
+	if w.in.Metadata != nil && len(old.metadata) > 0 {
+		text += " Its metadata is replaced."
+	}
 	return notes, w.set.mayDestroy(ctx, w.req, w.at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text})
 }
 

@@ -69,7 +69,7 @@ func (s *Set) write(ctx context.Context, req *mcp.CallToolRequest, tool string, 
 		}
 	}
 	run.action.End(outcomeOf(err))
-	if errors.Is(err, ErrNotConfirmed) && run.isAnswered() && run.answer.question != nil {
+	if run.isAnswered() && run.answer.question != nil && errors.Is(run.answer.err, ErrNotConfirmed) {
 		s.showNow(ctx, req, run.at, &out)
 	}
 	return nil, out, err

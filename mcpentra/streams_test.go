@@ -17,29 +17,30 @@ import (
 	"github.com/mcpentra/mcp-entra-go/mcpentra"
 )
 
-// A testClock is the verifier's.
+// A testClock is the verifier's. It is ahead of time, and does not stand still: on a busy machine a
+// request for keys may fail, and the next waits for the clock.
 type testClock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	ahead time.Duration
 }
 
 func (c *testClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.now
+	return time.Now().Add(c.ahead)
 }
 
 func (c *testClock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
+	c.ahead += d
 }
 
 // newsWorld is a world with resources that change, of which some need a role, on a
 // clock of its own.
 func newsWorld(t testing.TB, opts ...mcpentra.Option) (*world, *testClock) {
 	t.Helper()
-	clock := &testClock{now: time.Now().Truncate(time.Second)}
+	clock := &testClock{}
 	w := newWorld(t, append(opts, mcpentra.WithTools(newsSet{}), mcpentra.WithServerOptions(func(o *mcp.ServerOptions) {
 		o.SubscribeHandler = func(context.Context, *mcp.SubscribeRequest) error { return nil }
 		o.UnsubscribeHandler = func(context.Context, *mcp.UnsubscribeRequest) error { return errors.New("the handler always fails") }

@@ -224,10 +224,14 @@ func (s *Server) addDirectories(c *container, name string) {
 
 // historyOf returns the history of a blob or directory name, or nil.
 func (s *Server) historyOf(c *container, name string) *history {
-	if h := c.blobs[name]; h != nil || !s.opts.HierarchicalNamespace {
+	h := c.blobs[name]
+	if h != nil && h.current != nil || !s.opts.HierarchicalNamespace {
 		return h
 	}
-	return c.blobs[strings.TrimSuffix(name, "/")+"/"]
+	if d := c.blobs[strings.TrimSuffix(name, "/")+"/"]; d != nil && (h == nil || d.current != nil) {
+		return d
+	}
+	return h
 }
 
 // resourceType returns "file" or "directory", or "" in a flat namespace.

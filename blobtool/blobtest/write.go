@@ -51,8 +51,8 @@ func (x *exchange) changeLocked(f func(t *target) *refusal) *refusal {
 // targetIn finds the target: a blob, a directory, a generated blob, or nothing yet.
 func (x *exchange) targetIn(c *container) *target {
 	t := &target{c: c, key: x.blob, h: c.blobs[x.blob], now: x.opts.Now()}
-	if directory := strings.TrimSuffix(x.blob, "/") + "/"; t.h == nil && x.opts.HierarchicalNamespace {
-		if h := c.blobs[directory]; h != nil && h.current != nil {
+	if directory := strings.TrimSuffix(x.blob, "/") + "/"; (t.h == nil || t.h.current == nil) && x.opts.HierarchicalNamespace {
+		if h := c.blobs[directory]; h != nil && h.current != nil { // a file of that name may have been deleted
 			t.key, t.h = directory, h
 		}
 	}
