@@ -24,12 +24,12 @@ import (
 type appendInput struct {
 	Container   string            `json:"container" jsonschema:"Name of the container."`
 	BlobPath    string            `json:"blob_path" jsonschema:"Name of the append blob within the container, such as logs/2026.log. Case-sensitive."`
-	Text        *string           `json:"text,omitempty" jsonschema:"The content to append as text, in UTF-8. Nothing is put before it or after it: end lines with a line feed. Give either text or base64."`
+	Text        *string           `json:"text,omitempty" jsonschema:"The content to append as text, in UTF-8. No line feeds are added. Give either text or base64."`
 	Base64      *string           `json:"base64,omitempty" jsonschema:"The content to append in base64, if it is not text."`
 	Create      bool              `json:"create,omitempty" jsonschema:"Make a new append blob first. Refused if there is a blob of that name. The content may then be omitted."`
 	ContentType string            `json:"content_type,omitempty" jsonschema:"With create: media type of the new blob, such as text/plain; charset=utf-8. Defaults to application/octet-stream."`
 	Metadata    map[string]string `json:"metadata,omitempty" jsonschema:"With create: metadata of the new blob: names of letters, digits and underscores, values of printable ASCII."`
-	IfMatch     string            `json:"if_match,omitempty" jsonschema:"etag that the blob must have. If omitted, the content goes to the end of the blob as it is, after what others append at the same time."`
+	IfMatch     string            `json:"if_match,omitempty" jsonschema:"etag that the blob must have. If omitted, the content goes to the end of the blob, wherever that is by then."`
 }
 
 // maxAppends is how often a call looks for the blob's end while others append.
@@ -183,7 +183,7 @@ func (a *appendCall) fill(ctx context.Context, out *writeOutput, w written) erro
 
 // sharedUndo is for a blob that this call has made, and that may have another's content too.
 func sharedUndo() *undo {
-	return &undo{How: "Nothing was there before, but another writer may have appended to the blob, which deleting it would lose. Read it before you delete it."}
+	return &undo{How: "The blob is new, but another writer may have appended to it, which deleting the blob would lose. Read it before you delete it."}
 }
 
 // replaced says that what stands there is not the blob that this call has made.
@@ -216,8 +216,8 @@ func (a *appendCall) halfDone(err error) error {
 	return &Error{Kind: ErrUncertain, text: text, cause: err}
 }
 
-// add appends to what is there. If another writer was faster, it goes on behind that, unless the
-// call named an ETag.
+// add appends to what is there. If another writer was faster, it appends after that, unless the call
+// has an ETag.
 func (a *appendCall) add(ctx context.Context, out *writeOutput, old *standing) error {
 	for n := 1; ; n++ {
 		if err := a.appendable(old); err != nil {
@@ -231,7 +231,7 @@ func (a *appendCall) add(ctx context.Context, out *writeOutput, old *standing) e
 		case err == nil:
 			out.did("appended", w, old.size+int64(len(a.data)))
 			out.Message = fmt.Sprintf("%d bytes were appended to blob %s at offset %d.", len(a.data), quote(a.at.Blob), old.size)
-			out.Undo = &undo{How: "There is no undo: what was appended can't be taken away, and Azure keeps no version from before."}
+			out.Undo = &undo{How: "There is no undo: appended content can't be removed, and Azure keeps no earlier version."}
 			return nil
 		case overtaken && a.marker != "" && now.marker != a.marker:
 			err = a.replaced()
@@ -302,14 +302,14 @@ func (a *appendCall) send(ctx context.Context, old *standing) (written, error) {
 
 // lost says what is known after a lost answer. Equal content at the offset may be another's.
 func (a *appendCall) lost(ctx context.Context, err error, old, now *standing) error {
-	text := fmt.Sprintf("The answer of the storage service to this append to blob %s was lost. ", quote(a.at.Blob))
+	text := fmt.Sprintf("The storage service's answer to this append to blob %s was lost. ", quote(a.at.Blob))
 	switch {
 	case now == nil:
 		return err
 	case !now.exists:
 		text += "The blob is gone: someone else deleted it, before or after this append."
 	case now.etag == old.etag:
-		text += fmt.Sprintf("Nothing was appended so far, but it may still arrive. To try again without appending twice, call with if_match %s.", bareETag(string(now.etag)))
+		text += fmt.Sprintf("Nothing was appended so far, but the append may still arrive. To call again without appending twice, give if_match %s.", bareETag(string(now.etag)))
 	default:
 		there, readErr := a.present(ctx, old.size, now)
 		switch {

@@ -87,7 +87,7 @@ func TestWriteAppendRefusals(t *testing.T) {
 		}, args{}, "not_found", "not there"},
 		"etag, appended meanwhile": {func(w *world) {
 			onNth(w, blobtest.OpAppendBlock, 1, func() { w.storage.Append("docs", "a.log", []byte("x")) })
-		}, args{"if_match": "current"}, "changed", "has changed it"},
+		}, args{"if_match": "current"}, "changed", "has changed since"},
 		"leased meanwhile": {func(w *world) {
 			logs(w)
 			onNth(w, blobtest.OpAppendBlock, 1, func() {

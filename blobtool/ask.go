@@ -56,7 +56,7 @@ func (a *asker) accept(x *answer, q *Question) error {
 		return x.err
 	}
 	if string(x.question) != string(q.hash()) {
-		return failuref(ErrNotConfirmed, "What the call would do has changed since the user was asked about it. Nothing was changed. Look at the blob, then call again: the user is asked again.")
+		return failuref(ErrNotConfirmed, "The blob, or what this call would do to it, has changed since the user was asked, so the answer does not apply. Nothing was changed by this call. Read the blob, then call again: the user is asked again.")
 	}
 	if x.state == "" {
 		return nil
@@ -69,7 +69,7 @@ func (a *asker) accept(x *answer, q *Question) error {
 func (a *asker) inSession(ctx context.Context, req *mcp.CallToolRequest, q *Question) *answer {
 	answered, ok := a.begin(q.User)
 	if !ok {
-		return &answer{err: failuref(ErrThrottled, "%d questions to the user already wait for an answer. Nothing was changed. Call again when they are answered.", maxAsking)}
+		return &answer{err: failuref(ErrThrottled, "The user already has %d questions to answer. Nothing was changed. Call again when they are answered.", maxAsking)}
 	}
 	defer answered()
 	ctx, cancel := context.WithTimeout(ctx, a.time)
@@ -82,7 +82,7 @@ func (a *asker) inSession(ctx context.Context, req *mcp.CallToolRequest, q *Ques
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		err = &Error{Kind: ErrNotConfirmed, text: fmt.Sprintf("The user did not answer within %v. Nothing was changed. Do not try again unless the user asks for it.", a.time), cause: err}
 	default: // also an answer that is not of the form
-		err = &Error{Kind: ErrNotConfirmed, text: "The client did not bring a valid answer of the user. Nothing was changed.", cause: err}
+		err = &Error{Kind: ErrNotConfirmed, text: "The client sent no valid answer from the user. Nothing was changed. Do not try again unless the user asks for it.", cause: err}
 	}
 	return &answer{question: q.hash(), err: err}
 }

@@ -49,8 +49,8 @@ func (q *Question) hash() []byte {
 // maxQuestion limits the text of a question, in bytes.
 const maxQuestion = 2000
 
-// plainText makes a text one that a person can be shown: bounded, and without characters that hide
-// or reorder others. The text may have content of blobs.
+// plainText makes a text safe to show to a person: bounded, and without characters that hide or
+// reorder others. The text may have content of blobs.
 func plainText(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -117,12 +117,12 @@ func (q *Question) elicitation() *mcp.ElicitParams {
 	}
 }
 
-// said returns why a client's response is no yes: anything but an accepted form with the box
+// said returns why a client's response is not a yes: anything but an accepted form with the box
 // ticked.
 func said(response any) error {
 	r, _ := response.(*mcp.ElicitResult)
 	if r == nil {
-		return failuref(ErrNotConfirmed, "The client sent no answer of the user. Nothing was changed. Call again without requestState: the user is asked again.")
+		return failuref(ErrNotConfirmed, "The client sent no answer from the user. Nothing was changed. Call again without requestState: the user is asked again.")
 	}
 	if yes, ok := r.Content[confirmInput].(bool); r.Action == "accept" && ok && yes {
 		return nil

@@ -52,7 +52,7 @@ type answer struct {
 	question []byte // hash of it; nil if the state is not one of ours for this user
 	state    string // that the client sent back; empty in sessions
 	made     time.Time
-	err      error // why it is no yes
+	err      error // why it is not a yes
 }
 
 // request returns a result that asks the user. The SDK marks it as one.
@@ -76,9 +76,9 @@ func (s *questionStates) received(req *mcp.CallToolRequest) *answer {
 	switch {
 	case err != nil:
 	case state.Tool != req.Params.Name || string(state.Arguments) != string(hashOf(req.Params.Arguments)):
-		err = failuref(ErrNotConfirmed, "The user was asked about another call: the tool or its arguments differ. Nothing was changed. Call again without requestState: the user is asked again.")
+		err = failuref(ErrNotConfirmed, "The user's answer is for another call: the tool or its arguments differ. Nothing was changed. Call again without requestState: the user is asked again.")
 	case s.now().Unix() >= state.Until:
-		err = failuref(ErrNotConfirmed, "The user's answer is too old: it is good for %v. Nothing was changed. Call again without requestState: the user is asked again.", questionLife)
+		err = failuref(ErrNotConfirmed, "The user's answer is too old: it is valid for %v. Nothing was changed. Call again without requestState: the user is asked again.", questionLife)
 	default:
 		err = said(req.Params.InputResponses[confirmInput])
 	}
@@ -95,7 +95,7 @@ func (s *questionStates) open(text, user string) (state questionState, err error
 		}
 	}
 	return questionState{}, &Error{Kind: ErrNotConfirmed, cause: err,
-		text: "The call's requestState is not one that this server made for this user, or not with a key that it has now. Nothing was changed. Call again without requestState: the user is asked again."}
+		text: "requestState is not one that this server made for this user, or was sealed with a key that this server does not have. Nothing was changed. Call again without requestState: the user is asked again."}
 }
 
 // Bounds of the states that are remembered.
@@ -132,7 +132,7 @@ func (u *usedStates) take(user, state string, made, now time.Time) error {
 		own = &usedByUser{states: map[[16]byte]time.Time{}}
 	}
 	if _, used := own.states[id]; used {
-		return failuref(ErrNotConfirmed, "The user's answer was used already, for a call that ran before. This call changed nothing. Look at the blob before you call again without requestState.")
+		return failuref(ErrNotConfirmed, "The user's answer was used already, by an earlier call. This call changed nothing. Read the blob before you call again without requestState.")
 	}
 	if !made.After(own.cleared) {
 		return failuref(ErrNotConfirmed, "The server no longer knows whether the user's answer was used already. This call changed nothing. Call again without requestState: the user is asked again.")

@@ -104,8 +104,8 @@ func TestQuestionState(t *testing.T) {
 		}, says: "not one that this server made"},
 		"huge":                   {state: func(s string) string { return s + strings.Repeat("A", 100_000) }, says: "not one that this server made"},
 		"expired":                {later: 10 * time.Minute, says: "too old"},
-		"no answer":              {response: (*mcp.ElicitResult)(nil), says: "no answer of the user"},
-		"a result of other kind": {response: &mcp.ListRootsResult{}, says: "no answer of the user"}, //nolint:staticcheck // still sent by older clients
+		"no answer":              {response: (*mcp.ElicitResult)(nil), says: "no answer from the user"},
+		"a result of other kind": {response: &mcp.ListRootsResult{}, says: "no answer from the user"}, //nolint:staticcheck // still sent by older clients
 		"declined":               {response: &mcp.ElicitResult{Action: "decline", Content: map[string]any{"confirm": true}}, says: "did not agree"},
 		"canceled":               {response: &mcp.ElicitResult{Action: "cancel"}, says: "did not agree"},
 		"unchecked":              {response: &mcp.ElicitResult{Action: "accept", Content: map[string]any{"confirm": false}}, says: "did not agree"},

@@ -30,7 +30,7 @@ func TestEveryToolAsks(t *testing.T) {
 			{"set_tags", args{"old_tags": map[string]any{"state": "draft", "n": "1"}, "tags": map[string]any{"state": "final"}}, "+state: final"},
 			{"edit_blob", args{"old_text": "old", "new_text": "one more"}, "+one more"},
 			{"copy_blob", args{"source_path": "b.txt"}, `"b.txt"`},
-			{"write_blob", args{"text": "new"}, "replaced by 3 others"},
+			{"write_blob", args{"text": "new"}, "with 3 bytes"},
 			{"delete_blob", args{}, "Delete blob"},
 		} {
 			if !slices.Contains(offered, c.tool) {

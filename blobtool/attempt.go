@@ -19,16 +19,16 @@ import (
 
 // An attempt is a conditional write. It is sent without the SDK's own retries: after a lost answer
 // they would send it again and take the refusal of the second request for that of the first.
-// Instead the attempt looks at what stands there, and is done only if that has its marker.
+// Instead the attempt looks at the blob, and is done only if the blob has its marker.
 type attempt struct {
 	set    *Set
 	at     names.Location
 	client *blob.Client
-	before azcore.ETag                           // what send requires to stand there; empty: nothing
-	tags   map[string]string                     // that send requires, if it sets tags: they have no part in the ETag
+	before azcore.ETag                           // of the blob that send requires; empty: that there is none
+	tags   map[string]string                     // that send requires, if it sets tags: the ETag does not cover them
 	marker string                                // in the metadata that send writes; empty if it writes none
 	md5    func() []byte                         // of the content that send leaves there, nil if Azure has none of it
-	same   func(context.Context, *standing) bool // what stands there is what send writes; nil: the MD5 tells
+	same   func(context.Context, *standing) bool // what is there is what send writes; nil: the MD5 tells
 	send   func(context.Context) (written, error)
 }
 
@@ -48,7 +48,7 @@ const (
 	maxRetryAfter = 10 * time.Second
 )
 
-// run sends the write until its outcome is known. now is what stands there if it looked; the error
+// run sends the write until its outcome is known. now is what is there if it looked; the error
 // is of kind ErrUncertain if the write may have been carried out, or may still be.
 func (a *attempt) run(ctx context.Context) (w written, now *standing, err error) {
 	tries, cancel := partOf(ctx)
@@ -92,7 +92,7 @@ func partOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)/triesOf*triesPart)
 }
 
-// wrote reports whether what stands there is this attempt's. Other programs copy metadata, so the
+// wrote reports whether the blob there is this attempt's. Other programs copy metadata, so the
 // content must be the same too.
 func (a *attempt) wrote(ctx context.Context, now *standing) bool {
 	if a.marker == "" || now.marker != a.marker {
@@ -104,12 +104,12 @@ func (a *attempt) wrote(ctx context.Context, now *standing) bool {
 	return bytes.Equal(now.headers.BlobContentMD5, a.md5())
 }
 
-// untouched reports whether what stands there is what stood there before.
+// untouched reports whether the blob is as it was before.
 func (a *attempt) untouched(now *standing) bool {
 	return now.exists == (a.before != "") && now.etag == a.before && maps.Equal(now.tags, a.tags)
 }
 
-// look looks at what stands there, as far as the attempt could have changed it.
+// look returns what is there, as far as the attempt could have changed it.
 func (a *attempt) look(ctx context.Context) (standing, error) {
 	now, err := a.set.look(ctx, a.at, a.client)
 	if err == nil && now.exists && a.tags != nil {
@@ -118,10 +118,10 @@ func (a *attempt) look(ctx context.Context) (standing, error) {
 	return now, err
 }
 
-// A fate is what an error of a write says about it.
+// A fate is what a write's error says about the write.
 type fate struct {
 	settled  bool // it was not carried out, and will not be
-	conflict bool // because of what stands there
+	conflict bool // because of what is there
 	pending  bool // it may not have arrived yet
 	again    bool // it is worth another try
 }
@@ -179,8 +179,8 @@ func writtenOf(etag *azcore.ETag, version *string) (written, error) {
 	return written{etag: *etag, version: shownVersion(version)}, nil
 }
 
-// errNoETag is the cause if an answer says that a write is done, without the ETag. Then it may not
-// be Azure's.
+// errNoETag is the cause if an answer reports success without an ETag. The answer may not be
+// Azure's.
 var errNoETag = errors.New("the answer has no ETag")
 
 // hasStatus reports whether err is an answer of Azure with that status.

@@ -38,7 +38,7 @@ func (w *writing) decide(ctx context.Context, q Question) error {
 		if q.Agreed || quotes(q.Action) {
 			return nil
 		}
-		return failuref(ErrNotConfirmed, "This server does not let a call %s a blob without someone's confirmation, and there is no way to ask for it here. Nothing was changed. %s",
+		return failuref(ErrNotConfirmed, "To %s a blob, this server needs the user's confirmation, and this client has no way to ask for it. Nothing was changed. %s",
 			q.Action, instead(q.Action))
 	}
 	yes, err := w.ask(ctx, q)
@@ -53,7 +53,7 @@ func (w *writing) decide(ctx context.Context, q Question) error {
 		return &Error{Kind: ErrNotConfirmed, text: text + " Nothing was changed.", cause: err}
 	}
 	if !yes {
-		return failuref(ErrNotConfirmed, "The answer to this was no: %s Nothing was changed. Do not try again unless the user asks for it.", q.Text)
+		return failuref(ErrNotConfirmed, "This server did not confirm the call. Nothing was changed. Do not try again unless the user asks for it.")
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ type copyInput struct {
 	Container       string `json:"container" jsonschema:"Name of the container of the copy."`
 	BlobPath        string `json:"blob_path" jsonschema:"Name of the copy within the container. Case-sensitive."`
 	IfMatch         string `json:"if_match,omitempty" jsonschema:"etag of the blob to overwrite with the copy, from the result that showed it. If omitted, the copy is a new blob, and the call is refused if there is one of that name."`
-	DropTags        bool   `json:"drop_tags,omitempty" jsonschema:"Overwrite the blob even if that loses index tags that the user may not read."`
+	DropTags        bool   `json:"drop_tags,omitempty" jsonschema:"Overwrite the blob without keeping its index tags, which is needed if the user may not read them."`
 }
 
 // registerCopyBlob adds the tool copy_blob.
@@ -37,7 +37,7 @@ func (s *Set) registerCopyBlob(srv *mcp.Server) {
 		Name:  "copy_blob",
 		Title: "Copy a blob",
 		Description: fmt.Sprintf("Copies a blob of up to %d bytes, or a version of it, within the storage account, to %s, with the permissions of the signed-in user. The content does not pass through this server. ", s.writing.maxCopy, s.where()) +
-			"The copy takes the source's headers and metadata, and a new blob its tags. With if_match, it overwrites the blob that has that etag, which keeps only its tags. " + saysOutcome,
+			"The copy gets the source's headers and metadata; a new blob also gets its tags. With if_match, overwrites the blob that has that etag and keeps only that blob's tags. " + saysOutcome,
 		InputSchema: input,
 		Annotations: writes("Copy a blob", true),
 	}, s.copyBlob)
@@ -180,7 +180,7 @@ func (c *copyCall) overwrite(ctx context.Context, out *writeOutput) error {
 		note = "The version has no index tags, so the blob keeps its own."
 	}
 	back := keptUndo(&old)
-	text := fmt.Sprintf("Overwrite blob %s in container %s with a copy of %s: its %d bytes are replaced by %d others. %s%s", quote(at.Blob), quote(at.Container), c.source.named(), old.size, c.source.size, back.How, c.put.tags.loses)
+	text := fmt.Sprintf("Overwrite blob %s (%d bytes) in container %s with a copy of %s (%d bytes). %s%s", quote(at.Blob), old.size, quote(at.Container), c.source.named(), c.source.size, back.How, c.put.tags.loses)
 	if err := c.set.mayDestroy(ctx, c.req, at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
 		out.show(&old)
 		return err
@@ -216,13 +216,13 @@ func (c *copyCall) copy(ctx context.Context, out *writeOutput, action string) er
 	return nil
 }
 
-// likely says where an answer was lost that what is there has the marker of this call, and only
-// the source's MD5 is missing to tell for sure.
+// likely adds to a lost answer that the blob has this call's marker, and that only the source's MD5
+// is missing to be sure.
 func (c *copyCall) likely(err error, now *standing) {
 	e := errorOf(err)
 	if e == nil || !errors.Is(e, ErrUncertain) || now == nil || now.marker != value(c.put.metadata[properties.Marker]) || c.source.headers.BlobContentMD5 != nil {
 		return
 	}
-	e.text = fmt.Sprintf("The answer of the storage service to this copy was lost. Blob %s is there with this call's mark and %d bytes (the source has %d), so it is most likely the copy. "+
+	e.text = fmt.Sprintf("The storage service's answer to this copy was lost. Blob %s is there with this call's mark and %d bytes (the source has %d), so it is most likely the copy. "+
 		"The source has no MD5 to tell for sure.", quote(c.put.at.Blob), now.size, c.source.size)
 }

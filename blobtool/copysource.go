@@ -108,7 +108,7 @@ func (c *copySource) find(ctx context.Context, account *service.Client, most int
 	name := quote(c.at.Blob)
 	switch {
 	case c.wanted != "" && c.etag != c.wanted:
-		return failuref(ErrChanged, "The source, blob %s, does not have the etag %s: someone has changed it. Nothing was changed by this call. Read it again before you decide to copy it.", name, bareETag(string(c.wanted)))
+		return failuref(ErrChanged, "The source, blob %s, does not have the etag %s: it has changed since. Nothing was changed by this call. Read it again before you decide to copy it.", name, bareETag(string(c.wanted)))
 	case c.directory:
 		return failuref(ErrDirectory, "The source, %s, is a directory, not a file. Nothing was changed. Copy the blobs in it.", name)
 	case c.kind != blob.BlobTypeBlockBlob:
@@ -163,8 +163,8 @@ func (c *copySource) tags(ctx context.Context) (tags map[string]string, note str
 	return tags, note
 }
 
-// refusal makes of the refusal of a copy what it says of the source. Azure's statuses beside
-// CannotVerifyCopySource are those of reading it.
+// refusal turns the refusal of a copy into what it says about the source. The statuses that Azure
+// sends with CannotVerifyCopySource are those of reading the source.
 func (c *copySource) refusal(err error) error {
 	e := errorOf(err)
 	if e == nil {
@@ -183,7 +183,7 @@ func (c *copySource) refusal(err error) error {
 	case "InvalidBlobOrBlock":
 		e.Kind, e.text = ErrLocked, uploading
 	case "InvalidBlockList":
-		e.Kind, e.text = ErrChanged, "Someone else wrote the blob while it was being copied to, which dropped the parts of this copy. Nothing was changed by this call. Look at the blob, then start again."
+		e.Kind, e.text = ErrChanged, "Someone else wrote the blob during this copy, which dropped the parts copied so far. Nothing was changed by this call. Read the blob, then start again."
 	}
 	return e
 }
@@ -206,5 +206,5 @@ func (c *copySource) unreadable(e *Error) {
 	}
 }
 
-// uploading refuses to stage blocks among another's.
+// uploading is the refusal to stage blocks where another upload has some.
 const uploading = "Another upload to this name is under way, or was given up in the last week: it has left blocks that are not committed. Nothing was changed. Write to another name, or try again when the other upload is finished."

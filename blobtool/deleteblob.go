@@ -124,9 +124,9 @@ func (d *deleteCall) question(ctx context.Context, old *standing) (string, error
 		text += fmt.Sprintf(" and its snapshots (%s%d)", least, n)
 	}
 	if old.version != "" {
-		return text + ". The account keeps versions, so its content stays as a previous version.", nil
+		return text + ". The account keeps the content as a version.", nil
 	}
-	return text + ". Whether that can be undone shows only afterwards.", nil
+	return text + ". Whether this can be undone is known only afterwards.", nil
 }
 
 // countSnapshots counts the blob's snapshots on one page of a listing.
@@ -158,6 +158,6 @@ func (d *deleteCall) send(ctx context.Context, client *blob.Client) (written, er
 	if _, err := client.Delete(policy.WithCaptureResponse(ctx, &raw), o); err != nil {
 		return written{}, err
 	}
-	// azblob omits this header. Its absence promises nothing.
+	// azblob omits this header. Without it, no undo is promised.
 	return written{undo: raw != nil && raw.Header.Get("x-ms-delete-type-permanent") == "false"}, nil
 }

@@ -119,8 +119,8 @@ func deletionOf(item *container.BlobItem, id string) deletion {
 	return d
 }
 
-// is reports whether what stands there is this, undeleted. Whether Azure keeps the ETag is not
-// documented, so all else that tells contents apart will do too.
+// is reports whether the blob there is this one, undeleted. Whether Azure keeps the ETag is not
+// documented, so whatever else distinguishes contents is compared too.
 func (d *deletion) is(now *standing, created time.Time) bool {
 	if !now.exists {
 		return false
@@ -133,7 +133,7 @@ func (d *deletion) is(now *standing, created time.Time) bool {
 		!d.created.IsZero() && d.created.Equal(created) && (d.now.marker == "" || d.now.marker == now.marker)
 }
 
-// described tells deletions of one name apart.
+// described describes a deletion so that a caller can choose among those of one name.
 func (d *deletion) described() string {
 	text := fmt.Sprintf("%d bytes", d.now.size)
 	if when := timestamp(&d.deleted); when != "" {

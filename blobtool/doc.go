@@ -112,24 +112,30 @@
 // Writes run without the Azure SDK's retries. After a lost answer, or 408, 429 or 5xx, the
 // call looks for a random marker that it put into the blob's metadata, and writes again only
 // if the blob is as it was before. No tool shows the marker. Appended content, tags and
-// deletions carry none: after a lost answer they are never called done, and the result says
-// what is there.
+// deletions have none: after a lost answer their outcome is unknown, and the result says what
+// is there.
 //
-// An overwrite and an edit keep what Azure would drop: headers, metadata and index tags. Where
+// An overwrite and an edit keep what Azure would drop: headers, metadata and index tags. If
 // the user may not read the tags, the call is refused unless it says drop_tags. Each upload
 // carries a CRC64 that Azure checks.
 //
-// Content of more than 1 MiB comes in pieces, if MaxBytes allows it: each call of write_blob but
-// the last says more, and returns an upload, sealed to the user, the blob and its ETag, for the
-// next one. The last call commits them, under the condition of the first. Until then nothing has
-// changed, and a call whose answer was lost can be repeated as it is.
+// Content of more than 1 MiB comes in pieces, if [WriteOptions.MaxBytes] allows it: each call of
+// write_blob except the last has more, and returns an upload handle for the next call, sealed with
+// [WriteOptions.StateKeys] to the user, the blob and its ETag. The last call commits the pieces,
+// under the condition of the first. Until then nothing has changed, and a call whose answer was
+// lost can be repeated as it is.
 //
 // copy_blob copies within the account. Azure reads the source with the user's token, a new
 // one for each try, which is sent to no other account. undelete_blob brings a soft-deleted
 // blob back to its free name, or copies a previous version back.
 //
-// [WriteOptions] bounds containers, names, content types, sizes and rates, and its Confirm
-// decides on calls that destroy something. A call needs a user (TokenInfo.UserID).
+// Calls that destroy something (overwrite, edit, delete, or change metadata or tags) ask the
+// user for confirmation, by a form, if the client can show one. The client may answer by
+// itself, so [WriteOptions.Confirm], if set, decides last. Without anyone to ask, overwriting
+// and deleting are refused.
+//
+// [WriteOptions] bounds containers, names, content types, sizes and rates. A call needs a user
+// (TokenInfo.UserID).
 //
 // # Cores, memory and requests
 //

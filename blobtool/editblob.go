@@ -27,7 +27,7 @@ type editInput struct {
 	Count     int64  `json:"count,omitempty" jsonschema:"How many times old_text is in the blob: all of them are replaced, and any other number is refused."`
 	IfMatch   string `json:"if_match,omitempty" jsonschema:"etag that the blob must have. If omitted, the edit applies to the blob as it is when the call reads it, and still never overwrites what changes afterwards."`
 	Encoding  string `json:"encoding,omitempty" jsonschema:"IANA name of the blob's character encoding, such as shift_jis, if neither the blob nor its content type says it. Defaults to utf-8."`
-	DropTags  bool   `json:"drop_tags,omitempty" jsonschema:"Edit the blob even if that loses index tags that the user may not read."`
+	DropTags  bool   `json:"drop_tags,omitempty" jsonschema:"Edit the blob without keeping its index tags, which is needed if the user may not read them."`
 }
 
 // maxEdits limits the places that a call edits.
@@ -87,7 +87,7 @@ type editCall struct {
 	all     *container.Client
 }
 
-// editMemory is what an edit takes of memory, in sizes of the blob: stored, decoded, edited and
+// editMemory is the memory of an edit, in multiples of the blob's size: stored, decoded, edited and
 // encoded.
 const editMemory = 6
 
@@ -131,8 +131,12 @@ func (e *editCall) run(ctx context.Context, out *writeOutput) error {
 		return err
 	}
 	back := keptUndo(&old)
-	back.How += " The reverse edit, as long as the blob has this etag, also undoes it."
-	back.Possible = true
+	reverse := "To undo this, make the reverse edit with this etag as if_match."
+	if back.Possible {
+		back.How += " " + reverse
+	} else { // the call has the previous text
+		back = &undo{Possible: true, How: reverse}
+	}
 	text := fmt.Sprintf("Edit blob %s in container %s:%s\n%s", quote(e.at.Blob), quote(e.at.Container), p.tags.loses, edited.Diff)
 	action := ActionEdit
 	if p.tags.loses != "" { // tags that the call does not quote

@@ -38,8 +38,8 @@ type tagPlan struct {
 }
 
 // planTags decides on the tags of an overwrite: those that the call gives (nil: none given), or
-// else those that the blob has. Tags that the user may not read can't be kept, so dropping them
-// takes the call's word.
+// else those that the blob has. Tags that the user may not read can't be kept, so the call must say
+// to drop them.
 func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Client, now *standing, given map[string]string, drop bool) (tagPlan, error) {
 	if now.hierarchical && len(given) > 0 {
 		return tagPlan{}, noTagsThere()
@@ -57,8 +57,8 @@ func (s *Set) planTags(ctx context.Context, at names.Location, client *blob.Clie
 	if err != nil {
 		e := refusedWrite(ctx, at, err, now.etag, now)
 		if errors.Is(e, ErrPermission) && !e.between {
-			e.text = fmt.Sprintf("Blob %s has %d index tags, which an overwrite would lose: the signed-in user may not read them, so they can't be kept. Nothing was changed. "+
-				"Tags require the role Storage Blob Data Owner. If losing them is fine for the user, call again with drop_tags.", quote(at.Blob), now.tagCount)
+			e.text = fmt.Sprintf("Blob %s has %d index tags, which would be lost: the signed-in user may not read them, so they can't be kept. Nothing was changed. "+
+				"Tags require the role Storage Blob Data Owner. If the user agrees to lose them, call again with drop_tags.", quote(at.Blob), now.tagCount)
 		}
 		return tagPlan{}, e
 	}
@@ -87,7 +87,7 @@ func readTags(ctx context.Context, client *blob.Client) (map[string]string, erro
 
 // noTagsThere is for accounts with a hierarchical namespace.
 func noTagsThere() *Error {
-	return failuref(ErrUnsupported, "The storage account has a hierarchical namespace, where blobs have no index tags. Nothing was changed. Call again without tags; metadata, such as set_metadata sets, can say the same.")
+	return failuref(ErrUnsupported, "The storage account has a hierarchical namespace, where blobs have no index tags. Nothing was changed. Call again without tags, or use metadata instead.")
 }
 
 // pinTags returns the condition (x-ms-if-tags) that a blob has these tags.

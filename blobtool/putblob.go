@@ -32,7 +32,7 @@ type put struct {
 	tier     blob.AccessTier // empty: the account's default
 	before   azcore.ETag     // of the blob that it replaces; empty: it makes a new one
 
-	untagged bool // the user may not set tags, so it was written without
+	untagged bool // it was written without its tags, which the user may not set
 }
 
 // stagedBlocks is content that waits for a commit.
@@ -135,7 +135,7 @@ func crc64Of(data []byte) blob.TransferValidationType {
 	return blob.TransferValidationTypeCRC64(crc64.Checksum(data, crc64Table))
 }
 
-// conditions are what must stand there.
+// conditions are what must be there.
 func (p *put) conditions() *blob.ModifiedAccessConditions {
 	c := &blob.ModifiedAccessConditions{}
 	if p.before == "" {

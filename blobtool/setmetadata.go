@@ -155,15 +155,15 @@ func metadataUndo(old *standing, before, next map[string]string) *undo {
 	_, err := properties.CheckMetadata(gone)
 	switch {
 	case err == nil:
-		return &undo{Possible: true, VersionID: old.version, How: "set_metadata that sets the entries before and removes the new ones, as the diff shows, as long as the blob has this etag."}
+		return &undo{Possible: true, VersionID: old.version, How: "To undo this, call set_metadata with the previous entries in set and the new ones in remove, as the diff shows, and this etag as if_match."}
 	case old.version != "":
 		return keptUndo(old)
 	}
-	return &undo{How: "There is no undo by this server: an entry before is empty or has characters that set_metadata does not write. The diff shows it."}
+	return &undo{How: "There is no undo here: a previous entry is empty or has characters that set_metadata does not write. The diff shows it."}
 }
 
 // recognized says that a lost write was recognized by its marker alone. Content without an MD5, such
-// as an append blob's, may be another's by now.
+// as an append blob's, may have been changed by others since.
 func (out *writeOutput) recognized() {
 	out.Size = nil
 	out.Notes = append(out.Notes, "The storage service's answer was lost; a mark in the metadata shows that this call did it. Someone else may have changed the content since: read the blob before you use this etag.")

@@ -19,7 +19,7 @@ type tagsInput struct {
 	Container string            `json:"container" jsonschema:"Name of the container."`
 	BlobPath  string            `json:"blob_path" jsonschema:"Name of the blob within the container. Case-sensitive."`
 	IfMatch   string            `json:"if_match" jsonschema:"etag of the blob, from the result that showed its tags. The tags of a blob that has changed since are not changed."`
-	OldTags   map[string]string `json:"old_tags" jsonschema:"All tags that the blob has, as stat_blob shows them; empty if it has none. Other tags are not replaced: an etag does not change with tags."`
+	OldTags   map[string]string `json:"old_tags" jsonschema:"All tags that the blob has now, as stat_blob shows them; empty if it has none. If the blob has others, the call is refused: the etag does not change with tags."`
 	Tags      map[string]string `json:"tags" jsonschema:"All tags that the blob is to have, at most 10; empty removes all. Keys and values of ASCII letters, digits, space and + - . : = _ /."`
 }
 
@@ -131,7 +131,7 @@ func (c *tagsCall) write(ctx context.Context, out *writeOutput, old *standing) e
 	out.did("tags_set", w, old.size)
 	out.Message = fmt.Sprintf("The index tags of blob %s were set. Its etag stays the same. Searches by tags may show them only after a while.", quote(c.at.Blob))
 	out.Diff = c.diff
-	out.Undo = &undo{Possible: true, How: "set_tags with tags and old_tags exchanged, as long as the blob has this etag and these tags."}
+	out.Undo = &undo{Possible: true, How: "To undo this, call set_tags with tags and old_tags swapped, and this etag as if_match."}
 	return nil
 }
 
@@ -140,21 +140,21 @@ func (c *tagsCall) lost(a *attempt, err error, now *standing) error {
 	if !errors.Is(err, ErrUncertain) || now == nil {
 		return err
 	}
-	text := fmt.Sprintf("The answer of the storage service to this change of the tags of blob %s was lost. ", quote(c.at.Blob))
+	text := fmt.Sprintf("The storage service's answer to this change of the tags of blob %s was lost. ", quote(c.at.Blob))
 	switch {
 	case !now.exists:
 		text += "The blob is gone: someone else deleted it, before or after this change."
 	case a.untouched(now):
-		text += "The tags are as before, but the change may still arrive. To try again is safe: call again with the same arguments."
+		text += "The tags are as before, but the change may still arrive. It is safe to call again with the same arguments."
 	case maps.Equal(now.tags, c.in.Tags):
-		text += "The blob has the tags that this call asked for, perhaps set by another writer. Nothing is left to do if that does not matter."
+		text += "The blob has the tags of this call, perhaps set by another writer. If that does not matter, there is nothing left to do."
 	default:
 		text += "Someone else has changed the blob or its tags, before or after this change. Call stat_blob before you decide what to do."
 	}
 	return &Error{Kind: ErrUncertain, text: text, cause: err}
 }
 
-// refused gives refusals the words for tags.
+// refused gives refusals the texts for tags.
 func (c *tagsCall) refused(err error) error {
 	e := errorOf(err)
 	switch {
@@ -169,5 +169,5 @@ func (c *tagsCall) refused(err error) error {
 }
 
 func (c *tagsCall) changed() *Error {
-	return failuref(ErrChanged, "Blob %s has other tags than old_tags, or another etag: someone has changed it. Nothing was changed by this call. Call stat_blob, then call again with what it shows.", quote(c.at.Blob))
+	return failuref(ErrChanged, "Blob %s does not have the tags old_tags and the etag if_match: one of them has changed since. Nothing was changed by this call. Call stat_blob, then call again with what it shows.", quote(c.at.Blob))
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/mcpentra/mcp-entra-go/blobtool/internal/properties"
 )
 
-// A standing is what is under a blob's name: all that a write must know, and keep.
+// A standing is what is under a blob's name: all that a write must know and keep.
 type standing struct {
 	exists    bool
 	etag      azcore.ETag
@@ -42,7 +42,7 @@ type standing struct {
 	immutableUntil time.Time // by the version's own policy
 }
 
-// look asks Azure what stands under a name. It is not an access: it sends Get Blob Properties.
+// look asks Azure what is under a name. Get Blob Properties does not count as an access.
 func (s *Set) look(ctx context.Context, at names.Location, client *blob.Client) (standing, error) {
 	var raw *http.Response
 	props, err := client.GetProperties(policy.WithCaptureResponse(ctx, &raw), nil)
@@ -93,7 +93,7 @@ func isNoBlob(err error) bool {
 }
 
 // withoutMarker returns metadata with names in lower case and without the marker, which is
-// nobody's business, and the marker.
+// for this package alone, and the marker.
 func withoutMarker(metadata map[string]*string) (rest map[string]*string, marker string) {
 	rest = make(map[string]*string, len(metadata))
 	for name, v := range metadata {

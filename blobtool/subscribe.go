@@ -72,9 +72,9 @@ func (p *subscriptions) register(srv *mcp.Server) {
 
 type deliveredKey struct{}
 
-// deliver is sending middleware. An update reaches only those that it is for, and one of the
-// program's own, which is for all that subscribe, nobody: it would tell of a change that their own
-// rights may not show.
+// deliver is sending middleware. An update reaches only those that it is for. One that the program
+// sends itself, which is for all subscribers, reaches nobody: it could tell users of a change that
+// their rights do not show.
 func (p *subscriptions) deliver(next mcp.MethodHandler) mcp.MethodHandler {
 	return func(ctx context.Context, method string, req mcp.Request) (mcp.Result, error) {
 		session, _ := req.GetSession().(*mcp.ServerSession)
@@ -131,7 +131,7 @@ func (p *subscriptions) subscribe(ctx context.Context, uri string) error {
 		p.release(from.user)
 		return err
 	}
-	p.add(x) //nolint:contextcheck // what watches the blob outlives the message
+	p.add(x) //nolint:contextcheck // the watch outlives the message
 	return nil
 }
 

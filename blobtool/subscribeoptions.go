@@ -86,8 +86,8 @@ type listen struct {
 	acked bool // its client knows that it has begun
 }
 
-// A watchKey is a user and a blob. Users share no watch: what one may see, and when, must tell
-// others nothing.
+// A watchKey is a user and a blob. Users share no watch: nobody may learn what another user sees, or
+// when.
 type watchKey struct {
 	user string
 	at   names.Location

@@ -104,8 +104,8 @@ func varied(d time.Duration) time.Duration {
 	return d*4/5 + rand.N(d*2/5+1) //nolint:gosec // no secret
 }
 
-// poll asks once and tells who must know. It returns the next interval, and how long to wait in any
-// case.
+// poll asks once and notifies the subscribers. It returns the next interval, and how long to wait at
+// least.
 func (w *watch) poll(ctx context.Context, interval time.Duration) (next, pause time.Duration) {
 	x, client := w.pick()
 	slower := min(interval*3/2, w.of.limits.MaxInterval)

@@ -22,7 +22,7 @@ type undeleteInput struct {
 	BlobPath   string `json:"blob_path" jsonschema:"Name of the blob within the container. Case-sensitive."`
 	VersionID  string `json:"version_id,omitempty" jsonschema:"Version to bring back, if the account keeps versions: from the result that deleted or overwrote the blob, or from stat_blob or list_blobs."`
 	IfMatch    string `json:"if_match,omitempty" jsonschema:"etag of the blob that is there now, to overwrite it with the version. If omitted, the call is refused if there is a blob of that name."`
-	DropTags   bool   `json:"drop_tags,omitempty" jsonschema:"With if_match: overwrite the blob even if that loses index tags that the user may not read."`
+	DropTags   bool   `json:"drop_tags,omitempty" jsonschema:"With if_match: overwrite the blob without keeping its index tags, which is needed if the user may not read them."`
 	DeletionID string `json:"deletion_id,omitempty" jsonschema:"Which deleted file to bring back, if there are several of the name (hierarchical namespaces only): from the result that listed them."`
 }
 
@@ -66,8 +66,8 @@ func (s *Set) undeleteBlob(ctx context.Context, req *mcp.CallToolRequest, in und
 	return out, err
 }
 
-// restoreVersion copies a version back to the blob's name. It is judged like a copy, but may keep
-// a content type that contradicts the name, as the version does.
+// restoreVersion copies a version back to the blob's name. The rules are those of a copy, but a
+// content type that contradicts the name is kept.
 func (s *Set) restoreVersion(ctx context.Context, req *mcp.CallToolRequest, at names.Location, in *undeleteInput, out *writeOutput) error {
 	if in.DeletionID != "" {
 		return failuref(ErrInvalidArgument, "give either version_id or deletion_id: accounts with a hierarchical namespace have no versions")
@@ -183,7 +183,7 @@ func (u *undeleteCall) send(ctx context.Context, d *deletion) error {
 	return err
 }
 
-// confirm looks whether the blob is back: Azure also says yes where it restored nothing.
+// confirm checks that the blob is back: Azure also reports success if it restored nothing.
 func (u *undeleteCall) confirm(ctx context.Context, d *deletion, snapshots int, out *writeOutput) error {
 	name := quote(u.at.Blob)
 	var now standing
@@ -204,15 +204,15 @@ func (u *undeleteCall) confirm(ctx context.Context, d *deletion, snapshots int, 
 	}
 	out.did("undeleted", written{etag: now.etag, version: now.version}, now.size)
 	out.Message = fmt.Sprintf("Blob %s is back with its %d bytes, its properties and its metadata.", name, now.size)
-	out.Undo = &undo{Possible: true, How: "Deleting the blob again, as long as it has this etag, undoes it."}
+	out.Undo = &undo{Possible: true, How: "To undo this, delete the blob again with this etag as if_match."}
 	if snapshots > 0 { // all that are deleted come back, also those of overwrites
 		out.Message += fmt.Sprintf(" Its deleted snapshots (%d) are back too.", snapshots)
-		out.Undo.How = "Deleting the blob again with delete_snapshots, as long as it has this etag, undoes it."
+		out.Undo.How = "To undo this, delete the blob again with delete_snapshots and this etag as if_match."
 	}
 	return nil
 }
 
-// refusal says why nothing was undeleted, or that nobody knows.
+// refusal says why nothing was undeleted, or that the outcome is unknown.
 func (u *undeleteCall) refusal(err error, d *deletion, now *standing) error {
 	e := errorOf(err)
 	if e == nil {
@@ -221,9 +221,9 @@ func (u *undeleteCall) refusal(err error, d *deletion, now *standing) error {
 	name := quote(u.at.Blob)
 	switch code := bloberror.Code(e.Code); {
 	case errors.Is(e, ErrUncertain) && now != nil && now.exists:
-		e.text = fmt.Sprintf("The answer of the storage service was lost. A blob %s is there now, ", name)
+		e.text = fmt.Sprintf("The storage service's answer was lost. A blob %s is there now, ", name)
 		if strings.Trim(string(now.etag), `"`) == strings.Trim(string(d.now.etag), `"`) {
-			e.text += "and it is the one that was deleted: this call brought it back, or another one did."
+			e.text += "and it is the one that was deleted: this call brought it back, or another writer did."
 		} else {
 			e.text += "whether undeleted or written by someone else. Read it before you decide what to do."
 		}

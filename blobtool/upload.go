@@ -21,7 +21,7 @@ const (
 	maxHandle      = 128 << 10       // characters; most of them metadata, which JSON may lengthen
 )
 
-// uploads is what a set knows of uploads in pieces. The rest is in the handles that clients send
+// uploads is what a set knows about uploads in pieces. The rest is in the handles that clients send
 // back, so that any replica with the same keys can go on. Only the number of a user's uploads is
 // counted in memory: each replica counts those of which it has seen a piece lately.
 type uploads struct {
@@ -59,12 +59,12 @@ func (u *uploads) open(o upload.Owner, handle string) (upload.State, error) {
 		plain, err = u.sealer.OpenText(handle, u.sealedFor(o))
 	}
 	if err != nil {
-		return upload.State{}, &Error{Kind: ErrInvalidArgument, cause: err, text: "upload is not valid here: it was not copied exactly from the result of the piece before, or is of another user or blob, " +
+		return upload.State{}, &Error{Kind: ErrInvalidArgument, cause: err, text: "upload is not valid here: it was not copied exactly from the previous piece's result, is for another user or blob, " +
 			"or this server was restarted since. Nothing was changed. Copy it again, or start again with the first piece and without upload."}
 	}
 	state, err := upload.Parse(plain)
 	if err != nil {
-		return upload.State{}, &Error{Kind: ErrInvalidArgument, cause: err, text: "upload is of another version of this server. Nothing was changed. Start again with the first piece and without upload."}
+		return upload.State{}, &Error{Kind: ErrInvalidArgument, cause: err, text: "upload is from another version of this server. Nothing was changed. Start again with the first piece and without upload."}
 	}
 	if !u.now().Before(state.Begun.Add(uploadLifetime)) {
 		return upload.State{}, failuref(ErrInvalidArgument, "upload has expired: an upload must be finished within %d hours. Nothing was changed. Start again with the first piece and without upload.", int(uploadLifetime.Hours()))

@@ -275,7 +275,7 @@ func TestUploadConflicts(t *testing.T) {
 		"block of our length":            {first: block(long), reason: "locked", says: "Another upload"},
 		"block of our length, later":     {last: block(long), reason: "locked", says: "Another upload"},
 		"another user's upload":          {first: stage("bob"), reason: "locked", says: "Another upload"},
-		"soft-deleted":                   {kind: softDelete, first: both(put, remove), reason: "locked", says: "restored"},
+		"soft-deleted":                   {kind: softDelete, first: both(put, remove), reason: "locked", says: "undeleted"},
 		"soft-deleted, another name":     {kind: softDelete, first: update(func(w *world) { w.storage.Put("docs", "a.txt2", nil, ""); w.storage.Delete("docs", "a.txt2") })},
 		"append blob":                    {first: update(func(w *world) { w.storage.PutAppend("docs", "a.txt", []byte("x"), "text/plain", 1) }), reason: "exists"},
 		"file of the Data Lake endpoint": {kind: hierarchical, old: true, reason: "unsupported", says: "Data Lake", azure: true},

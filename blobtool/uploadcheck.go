@@ -58,7 +58,7 @@ func (w *writeCall) notDeleted(ctx context.Context) error {
 			case item == nil || value(item.Name) != w.at.Blob: // longer names come after this one
 				return nil
 			case value(item.Deleted):
-				return failuref(ErrLocked, "Blob %s was deleted and can still be restored, which an upload in pieces would prevent. Nothing was changed. Write to another name.", quote(w.at.Blob))
+				return failuref(ErrLocked, "Blob %s was deleted and can still be undeleted, which an upload in pieces would prevent. Nothing was changed. Write to another name.", quote(w.at.Blob))
 			}
 		}
 	}

@@ -239,7 +239,7 @@ func TestUploadConfirmed(t *testing.T) {
 		if c.last != "" {
 			want = "old"
 		}
-		if out.Reason != c.last || asked == 0 || !strings.Contains(text, "3 bytes are replaced by 10 others") || readText(t, session, "a.txt") != want {
+		if out.Reason != c.last || asked == 0 || !strings.Contains(text, `(3 bytes) in container "docs" with 10 bytes`) || readText(t, session, "a.txt") != want {
 			t.Errorf("%s: the last piece: got %+v, asked %d times (%s); want %q", name, out, asked, text, c.last)
 		}
 	}

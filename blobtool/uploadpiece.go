@@ -32,7 +32,7 @@ func (w *writeCall) resume() error {
 	in := &w.in
 	switch {
 	case in.Upload == "" && in.Offset != nil && *in.Offset != 0:
-		return failuref(ErrInvalidArgument, "offset is only for the second and later pieces, together with upload. Nothing was changed. Give upload from the result of the piece before, or leave offset out.")
+		return failuref(ErrInvalidArgument, "offset is only for the second and later pieces, together with upload. Nothing was changed. Give upload from the previous piece's result, or leave offset out.")
 	case in.Upload == "" && !in.More:
 		return nil
 	case !w.set.writing.inPieces():
@@ -74,7 +74,7 @@ func (in *writeInput) adopt(s *upload.Settings) error {
 		differs = "drop_tags"
 	}
 	if differs != "" {
-		return failuref(ErrInvalidArgument, "%s differs from that of the first piece, which holds for the whole upload. Nothing was changed. Leave it out, or start again with the first piece and without upload.", differs)
+		return failuref(ErrInvalidArgument, "%s differs from that of the first piece, which applies to the whole upload. Nothing was changed. Leave it out, or start again with the first piece and without upload.", differs)
 	}
 	in.IfMatch, in.ContentType, in.Metadata, in.Tags, in.DropTags = s.ETag, s.ContentType, s.Metadata, s.Tags, s.DropTags
 	return nil
@@ -96,7 +96,7 @@ func (w *writeCall) checkPiece() error {
 		p.after = p.before // ends with what is staged
 		return nil
 	case len(data) == 0:
-		return failuref(ErrInvalidArgument, "A piece must have content. Nothing was changed. To finish the upload, leave more out.")
+		return failuref(ErrInvalidArgument, "A piece with more must have content. Nothing was changed. To finish the upload, leave more out.")
 	case p.before.Size+int64(len(data)) > most:
 		return failuref(ErrTooLarge, "The content would have %d bytes with this piece; this server writes blobs of up to %d. Nothing was changed. Write less, or several blobs.", p.before.Size+int64(len(data)), most)
 	case p.before.Pieces >= maxPieces:
@@ -120,12 +120,12 @@ func (w *writeCall) upload(ctx context.Context, out *writeOutput) error {
 		w.set.writing.uploads.ended(p.owner)
 		e.text += " This upload can't be finished."
 	case slices.ContainsFunc([]error{ErrLocked, ErrThrottled, ErrUnavailable, ErrPermission, ErrWrongAudience, ErrCredential}, func(kind error) bool { return errors.Is(e, kind) }):
-		e.text += fmt.Sprintf(" The pieces before are kept: this call can be repeated as it is, %s.", until(&p.before))
+		e.text += fmt.Sprintf(" The previous pieces are kept: this call can be repeated as it is, %s.", until(&p.before))
 	}
 	return err
 }
 
-// tooLate reports whether what stands there is not what the upload began with.
+// tooLate reports whether the blob is not what the upload began with.
 func (w *writeCall) tooLate(out *writeOutput) bool {
 	return out.Exists != nil && (*out.Exists != (w.put.before != "") || out.ETag != bareETag(string(w.put.before)))
 }
@@ -168,7 +168,7 @@ func (w *writeCall) advance(ctx context.Context, out *writeOutput) (done bool, e
 	out.Upload, out.Offset = w.set.writing.uploads.handle(p.owner, &p.after), &p.after.Size
 	out.Message = fmt.Sprintf("%d bytes are staged. Blob %s is not written yet: call again with the next piece, this upload and offset %d, and with more unless it is the last piece. The upload can go on %s.",
 		p.after.Size, quote(w.at.Blob), p.after.Size, until(&p.after))
-	out.Undo = &undo{Possible: true, How: "There is nothing to undo: the blob has not changed. What is staged and not committed disappears by itself a week after the last piece."}
+	out.Undo = &undo{Possible: true, How: "There is nothing to undo: the blob has not changed. Azure drops the staged pieces a week after the last one."}
 	return false, nil
 }
 
@@ -196,14 +196,14 @@ func (w *writeCall) wroteBefore(ctx context.Context, now *standing) bool {
 func (w *writeCall) foundWritten(out *writeOutput, now *standing) {
 	action, back := "created", createdUndo()
 	if w.put.before != "" {
-		action, back = "overwritten", &undo{How: "The result of the call that wrote it said how; this one found it written."}
+		action, back = "overwritten", &undo{How: "See the result of the call that wrote the blob; this call found it written."}
 	}
 	out.did(action, written{etag: now.etag, version: now.version}, now.size)
 	out.Message = fmt.Sprintf("Blob %s has the %d bytes of this upload: an earlier call with it has written them.", quote(w.at.Blob), now.size)
 	out.Undo = back
 }
 
-// standsAsBefore returns why the upload can't be committed as things are.
+// standsAsBefore returns why the upload can't be committed to what is there now.
 func (w *writeCall) standsAsBefore(now *standing) error {
 	if w.put.before != "" {
 		return replaceable(w.at, w.put.before, now)

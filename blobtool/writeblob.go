@@ -28,10 +28,10 @@ type writeInput struct {
 	Metadata    map[string]string `json:"metadata,omitempty" jsonschema:"Metadata: names of letters, digits and underscores, values of printable ASCII. If omitted, an overwritten blob keeps its own; otherwise these replace all of them."`
 	Tags        map[string]string `json:"tags,omitempty" jsonschema:"Index tags, at most 10. If omitted, an overwritten blob keeps its own; otherwise these replace all of them. They require the role Storage Blob Data Owner."`
 	IfMatch     string            `json:"if_match,omitempty" jsonschema:"etag of the blob to overwrite, from the result that showed its content. If omitted, the call makes a new blob, and is refused if there is one of that name."`
-	DropTags    bool              `json:"drop_tags,omitempty" jsonschema:"Overwrite the blob even if that loses index tags that the user may not read."`
+	DropTags    bool              `json:"drop_tags,omitempty" jsonschema:"Overwrite the blob without keeping its index tags, which is needed if the user may not read them."`
 	More        bool              `json:"more,omitempty" jsonschema:"For content in pieces: true with each piece but the last. The blob is written with the last piece, which may be empty text."`
-	Upload      string            `json:"upload,omitempty" jsonschema:"For content in pieces: upload from the result of the piece before; omitted with the first piece. The settings of the first piece hold and need not be repeated."`
-	Offset      *int64            `json:"offset,omitempty" jsonschema:"For content in pieces: next_offset from the result of the piece before, given together with upload."`
+	Upload      string            `json:"upload,omitempty" jsonschema:"For content in pieces: upload from the previous piece's result; omit it with the first piece. Other arguments, such as tags, are only for the first piece."`
+	Offset      *int64            `json:"offset,omitempty" jsonschema:"For content in pieces: next_offset from the previous piece's result, given together with upload."`
 }
 
 // registerWriteBlob adds the tool write_blob.
@@ -40,7 +40,7 @@ func (s *Set) registerWriteBlob(srv *mcp.Server) {
 	if s.writing.inPieces() {
 		output = uploadSchema()
 		output.Properties["action"].Description = "What was done: created, overwritten, or staged (a piece; the blob is not changed yet)."
-		pieces = fmt.Sprintf("Larger content, up to %d bytes, comes in pieces, one call after the other: see more. ", s.writing.maxBytes)
+		pieces = fmt.Sprintf("Larger content, of up to %d bytes, comes in pieces, one call after the other: see the argument more. ", s.writing.maxBytes)
 	} else {
 		for _, name := range []string{"more", "upload", "offset"} {
 			dropProperty(input, name)
@@ -49,8 +49,8 @@ func (s *Set) registerWriteBlob(srv *mcp.Server) {
 	addWriteTool(s, srv, &mcp.Tool{
 		Name:  "write_blob",
 		Title: "Write a blob",
-		Description: fmt.Sprintf("Writes a whole blob in %s, with the permissions of the signed-in user: content of up to %d bytes. ", s.where(), s.writing.inline()) + pieces +
-			"Makes a new blob, or, with if_match, overwrites the one that has that etag and keeps its headers, metadata and tags unless the call gives others. Never overwrites what changed in between. " + saysOutcome,
+		Description: fmt.Sprintf("Writes a whole blob of up to %d bytes in %s, with the permissions of the signed-in user. ", s.writing.inline(), s.where()) + pieces +
+			"Makes a new blob, or, with if_match, overwrites the one that has that etag; headers, metadata and tags that the call does not give are kept. " + saysOutcome,
 		InputSchema:  input,
 		OutputSchema: output,
 		Annotations:  writes("Write a blob", true),
@@ -127,7 +127,7 @@ func (w *writeCall) check() error {
 	in := &w.in
 	data, err := in.content(w.set.writing.inline())
 	if errors.Is(err, ErrTooLarge) && w.set.writing.inPieces() {
-		return failuref(ErrTooLarge, "The content is larger than %d bytes, the most that one call can bring. Nothing was written. Write it in pieces: begin with the first piece and more.", maxInline)
+		return failuref(ErrTooLarge, "The content is larger than %d bytes, the most that one call can bring. Nothing was written. Write it in pieces, each with more except the last.", maxInline)
 	}
 	if err != nil {
 		return err
@@ -237,7 +237,7 @@ func (w *writeCall) prepare(ctx context.Context, client *blob.Client, old *stand
 	if notes, err = w.keep(ctx, client, old); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("Overwrite blob %s in container %s: its %d bytes are replaced by %d others. %s%s", quote(w.at.Blob), quote(w.at.Container), old.size, size, keptUndo(old).How, w.put.tags.loses)
+	text := fmt.Sprintf("Overwrite blob %s (%d bytes) in container %s with %d bytes. %s%s", quote(w.at.Blob), old.size, quote(w.at.Container), size, keptUndo(old).How, w.put.tags.loses)
 	if w.in.Metadata != nil && len(old.metadata) > 0 {
 		text += " Its metadata is replaced."
 	}
@@ -282,8 +282,8 @@ func (w *writeCall) isText() bool {
 	return w.in.Text != nil
 }
 
-// headersFor returns a blob's headers for new content, of that type if one is given. What would be
-// false of the new content is left out.
+// headersFor returns a blob's headers for new content, of that type if one is given, without those
+// that would be false for the new content.
 func (n *standing) headersFor(given *string, text bool) (h blob.HTTPHeaders, notes []string) {
 	h = n.headers
 	h.BlobContentMD5 = nil // Azure computes it
@@ -304,7 +304,7 @@ func (n *standing) headersFor(given *string, text bool) (h blob.HTTPHeaders, not
 	return h, notes
 }
 
-// replaceable returns why a call may not overwrite what stands there as a block blob.
+// replaceable returns why a call may not overwrite what is there with a block blob.
 func replaceable(at names.Location, before azcore.ETag, now *standing) error {
 	name := quote(at.Blob)
 	switch {

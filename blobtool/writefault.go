@@ -17,7 +17,7 @@ import (
 // roleToWrite names the role for writes.
 const roleToWrite = "Storage Blob Data Contributor"
 
-// refusal says why the attempt was not carried out. now is what stands there, nil if not known.
+// refusal says why the attempt was not carried out. now is what is there, nil if not known.
 func (a *attempt) refusal(ctx context.Context, err error, now *standing) *Error {
 	return refusedWrite(ctx, a.at, err, a.before, now)
 }
@@ -92,9 +92,9 @@ func requestVerdict(name string, code bloberror.Code) (verdict, bool) {
 	case bloberror.InvalidBlockList, bloberror.InvalidBlobOrBlock:
 		return verdict{ErrChanged, fmt.Sprintf("Another upload to blob %s is under way, or has ended this one. Nothing was changed. Start again, or write to another name.", name)}, true
 	case bloberror.MetadataTooLarge:
-		return verdict{ErrTooLarge, fmt.Sprintf("The metadata of blob %s, with what the blob has and an entry that this server adds, is larger than the 8 KiB that Azure allows. Nothing was changed. Give less, or remove entries with set_metadata.", name)}, true
+		return verdict{ErrTooLarge, fmt.Sprintf("The metadata of blob %s would be larger than the 8 KiB that Azure allows, with the entries that the blob has and one that this server adds. Nothing was changed. Give less, or remove entries with set_metadata.", name)}, true
 	case bloberror.EmptyMetadataKey, bloberror.InvalidMetadata:
-		return verdict{ErrInvalidArgument, fmt.Sprintf("Azure Storage does not accept the metadata of blob %s, which may be what the blob has. Nothing was changed. Give metadata with names of letters, digits and underscores, and values of printable ASCII.", name)}, true
+		return verdict{ErrInvalidArgument, fmt.Sprintf("Azure Storage does not accept the metadata of blob %s, perhaps because of entries that the blob has already. Nothing was changed. Give metadata with names of letters, digits and underscores, and values of printable ASCII.", name)}, true
 	case "TagsTooLarge", "EmptyTagName", "DuplicateTagNames", "InvalidTag":
 		return verdict{ErrInvalidArgument, "Azure Storage does not accept the index tags. Nothing was changed. Give at most 10, with keys and values of letters, digits, space and + - . : = _ /."}, true
 	case bloberror.MD5Mismatch, bloberror.CRC64Mismatch:
@@ -112,18 +112,19 @@ func conflictVerdict(name string, before azcore.ETag, now *standing) verdict {
 	case before == "" && now != nil && now.directory:
 		return verdict{ErrDirectory, fmt.Sprintf("%s is a directory, not a file: the account has a hierarchical namespace. Nothing was changed. Write to another name, such as one in the directory.", name)}
 	case before == "" && now != nil && !now.exists:
-		return verdict{ErrExists, fmt.Sprintf("Blob %s could not be made, although no blob of that name is there now: it was just deleted, or someone is uploading it. Nothing was changed. Try again, or write to another name.", name)}
+		return verdict{ErrExists, fmt.Sprintf("Blob %s could not be created, although it does not exist now: it was just deleted, or someone is uploading it. Nothing was changed. Call again, or write to another name.", name)}
 	case before == "":
-		return verdict{ErrExists, fmt.Sprintf("Blob %s exists already, and this call makes only new blobs. Nothing was changed. Write to another name; or, to replace it, read it first and call again with its etag as if_match.", name)}
+		return verdict{ErrExists, fmt.Sprintf("Blob %s exists already, and this call makes only new blobs. Nothing was changed. Write to another name; or, to replace the blob, read it and call again with its etag as if_match.", name)}
 	case now != nil && !now.exists:
-		return verdict{ErrNotFound, fmt.Sprintf("Blob %s is not there any more: someone else deleted it, or it was never there. Nothing was changed.", name)}
+		return verdict{ErrNotFound, fmt.Sprintf("Blob %s is not there: it was deleted, or never existed. Nothing was changed.", name)}
 	case now != nil && now.etag == before:
 		return verdict{ErrChanged, fmt.Sprintf("Something about blob %s, such as its tags, changed while this call was running. Nothing was changed by this call. Call again.", name)}
 	}
-	return verdict{ErrChanged, fmt.Sprintf("Blob %s does not have the etag %s: someone has changed it. Nothing was changed by this call. Read it again, then call with the new etag.", name, bareETag(string(before)))}
+	return verdict{ErrChanged, fmt.Sprintf("Blob %s does not have the etag %s: it has changed since. Nothing was changed by this call. Read it again, then call with the new etag.", name, bareETag(string(before)))}
 }
 
-// unleased returns why a blob with a lease can't be changed: to ask Azure or a person is vain.
+// unleased returns why a blob with a lease can't be changed. It is checked first, so that neither Azure nor a
+// person is asked in vain.
 func unleased(at names.Location, now *standing) error {
 	if leaseOf(now) == nil {
 		return nil
@@ -134,7 +135,7 @@ func unleased(at names.Location, now *standing) error {
 
 func leaseVerdict(name string, now *standing) verdict {
 	return verdict{ErrLocked, fmt.Sprintf("Another program has a lease on blob %s, so nobody else can change it%s. Azure does not say whose lease it is. Nothing was changed. "+
-		"Try again later, or ask who works on the blob.", name, leaseTerm(now))}
+		"Try again later, or ask the user who works on the blob.", name, leaseTerm(now))}
 }
 
 // leaseTerm describes a lease.
@@ -197,7 +198,7 @@ func noRoleToWrite(at names.Location) string {
 		"Owner or Contributor of the account is not enough. A new role assignment takes up to 10 minutes to take effect.", quote(at.Blob), quote(at.Container), roleToWrite)
 }
 
-// uncertain says that nobody knows whether the attempt was carried out. now is what stands there,
+// uncertain says that it is not known whether the attempt was carried out. now is what is there,
 // nil if that is not known either.
 func (a *attempt) uncertain(err error, now *standing) *Error {
 	var b strings.Builder
@@ -214,15 +215,15 @@ func (a *attempt) uncertain(err error, now *standing) *Error {
 	case now == nil:
 		b.WriteString("What is there now could not be read, so the write may have happened or not. Call stat_blob before anything else.")
 	case a.untouched(now):
-		b.WriteString("It has not happened so far, but may still arrive. To try again is safe: call again with the same arguments.")
+		b.WriteString("The write has not happened so far, but may still arrive. It is safe to call again with the same arguments.")
 	case !now.exists && a.marker == "":
-		b.WriteString("The blob is gone, whether by this call or by another one.")
+		b.WriteString("The blob is gone: this call deleted it, or someone else did.")
 	case !now.exists:
 		b.WriteString("The blob is gone: someone else deleted it, before or after this write.")
 	case a.marker != "" && now.marker == a.marker:
 		b.WriteString("What is there now has this write's mark, but could not be recognized as just what it sends: perhaps someone has changed it since. Read it again before you decide what to do.")
 	default:
-		b.WriteString("Someone else has written the blob, before or after this write. Read it again before you decide what to do.")
+		b.WriteString("Someone else has written the blob, before or after this write. Read the blob before you decide what to do.")
 	}
 	return &Error{Kind: ErrUncertain, text: b.String(), cause: err}
 }

@@ -41,8 +41,8 @@ type WriteOptions struct {
 	Extensions []string
 
 	// ContentTypes are the media types that may be written, such as text/plain or image/*. Types
-	// whose content may run at a reader (HTML, XML, SVG, JavaScript, multipart) are allowed only if
-	// named in full. Defaults to all others.
+	// whose content a reader's program may run (HTML, XML, SVG, JavaScript, multipart) are allowed
+	// only if named in full. Defaults to all others.
 	ContentTypes []string
 
 	// MaxBytes is the size of the largest blob that write_blob makes and append_blob extends, up to
@@ -61,17 +61,19 @@ type WriteOptions struct {
 
 	// Confirm decides on calls that destroy something: overwriting, editing and deleting, and
 	// replacing or removing metadata or tags. It is called last, after all checks and within the
-	// call's time, with what is about to happen; its false or error is a no. Where the client can
-	// show its user a form (elicitation), the user is asked first, and [Question.Agreed] is true.
-	// That is the client's word: it may answer for its user, so Confirm has the last one. If nil, a
-	// user's yes is enough; without anyone to ask, calls that must quote what they replace are
-	// allowed (edits, metadata and tags), and overwriting and deleting are refused.
+	// call's time, with what is about to happen; false or an error refuses the call. If the client
+	// can show its user a form (elicitation), the user is asked first, a no refuses the call, and
+	// after a yes [Question.Agreed] is true. A client may answer without asking its user, so
+	// Confirm decides last. If nil, a user's yes is enough; if the client can't ask, calls that
+	// must quote what they replace are allowed (edits, metadata and tags), and overwriting and
+	// deleting are refused.
 	Confirm ConfirmFunc
 
 	// StateKeys, 32 random bytes each, seal what a client sends back: the handle of an upload, and
-	// with what the user was asked. All replicas need the same keys: the first seals, all open. To rotate keys, add the
-	// new key second everywhere, then move it first, then remove the old key. Defaults to a random
-	// key, so that what it seals is good on this replica only, and until it stops.
+	// the state of a confirmation. All replicas need the same keys, which may be those of
+	// mcpentra.WithStateKeys: the first seals, all open. To rotate keys, add the new key second
+	// everywhere, then move it first, then remove the old key. Defaults to a random key, so that
+	// handles and states are valid only on this replica, and only until it stops.
 	StateKeys [][]byte
 }
 
@@ -183,7 +185,7 @@ func (w *writing) sealer(purpose string) *seal.Sealer {
 // may returns why a blob may not be written.
 func (w *writing) may(at names.Location) error {
 	if !w.allow.blob(at) {
-		return w.allow.outside(at, "where this server may write")
+		return w.allow.outside(at, "what this server may write")
 	}
 	if len(w.extensions) > 0 && !slices.Contains(w.extensions, strings.ToLower(path.Ext(at.Blob))) {
 		return failuref(ErrNotAllowed, "This server writes only blobs whose names end with %s; blob_path is %s.", strings.Join(w.extensions, ", "), quote(at.Blob))

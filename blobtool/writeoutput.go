@@ -16,7 +16,7 @@ import (
 const (
 	writeDone    = "done"    // this call did it
 	writeRefused = "refused" // this call did nothing
-	writeUnknown = "unknown" // an answer was lost, and what stands there now does not tell
+	writeUnknown = "unknown" // an answer was lost, and what is there now does not tell
 )
 
 // writeOutput is what every tool that writes returns.
@@ -32,11 +32,11 @@ type writeOutput struct {
 	ETag      string       `json:"etag,omitempty" jsonschema:"ETag of the blob as it is now. After done, pass it as if_match to the next call; after refused or unknown, first read the blob again."`
 	VersionID string       `json:"version_id,omitempty" jsonschema:"Version that is current now, if the account keeps versions."`
 	Size      *int64       `json:"size,omitempty" jsonschema:"Size of the blob in bytes as it is now."`
-	Undo      *undo        `json:"undo,omitempty" jsonschema:"How to undo what was done."`
-	Diff      string       `json:"diff,omitempty" jsonschema:"The lines that an edit changed: - before, + after. Long diffs are cut."`
-	Lease     *leaseOutput `json:"lease,omitempty" jsonschema:"The lease on the blob, if that is why it was refused."`
+	Undo      *undo        `json:"undo,omitempty" jsonschema:"Whether and how this can be undone."`
+	Diff      string       `json:"diff,omitempty" jsonschema:"What an edit, set_metadata or set_tags changed: - before, + after. Long diffs are cut."`
+	Lease     *leaseOutput `json:"lease,omitempty" jsonschema:"The lease on the blob, if that is why the call was refused."`
 	Immutable *immutable   `json:"immutable,omitempty" jsonschema:"The immutability policy or legal hold on the blob, if that is known."`
-	Upload    string       `json:"upload,omitempty" jsonschema:"After a piece that is staged: pass it to the next call, which brings the next piece."`
+	Upload    string       `json:"upload,omitempty" jsonschema:"After a staged piece: pass it to the call with the next piece."`
 	Offset    *int64       `json:"next_offset,omitempty" jsonschema:"With upload: how many bytes are staged. Pass it to the next call as offset."`
 	Notes     []string     `json:"notes,omitempty" jsonschema:"What else to know about the result."`
 }
@@ -62,7 +62,7 @@ func outputFor(at names.Location) writeOutput {
 	return out
 }
 
-// show fills in what stands there now; nil is unknown.
+// show fills in what is there now; nil means that it is not known.
 func (out *writeOutput) show(now *standing) {
 	if now == nil {
 		return
@@ -73,8 +73,7 @@ func (out *writeOutput) show(now *standing) {
 	}
 }
 
-// refuse fills in what stands there for a write that was not done, with its lease
-// and policy.
+// refuse fills in what is there after a write that was not done, with its lease and policy.
 func (out *writeOutput) refuse(now *standing) {
 	out.show(now)
 	out.Lease, out.Immutable = leaseOf(now), immutableOf(now)
@@ -86,9 +85,9 @@ func (out *writeOutput) did(action string, w written, size int64) {
 	out.ETag, out.VersionID, out.Size = bareETag(string(w.etag)), w.version, &size
 }
 
-// addWriteTool adds a tool that writes. Its handler returns what is known also beside an error:
-// every error becomes an outcome, so that each result says whether anything was changed. Results
-// that are not done are errors for clients, and middleware gets the error from GetError.
+// addWriteTool adds a tool that writes. Its handler returns what it knows even with an error: every
+// error becomes an outcome, so that each result says whether anything was changed. Results that are
+// not done are errors for clients, and middleware gets the error from GetError.
 func addWriteTool[In any](s *Set, srv *mcp.Server, t *mcp.Tool, handle func(context.Context, *mcp.CallToolRequest, In) (writeOutput, error)) {
 	if t.OutputSchema == nil {
 		t.OutputSchema = writeSchema()
@@ -132,7 +131,7 @@ func outcomeOf(err error) string {
 	return writeRefused
 }
 
-// fail makes the output that of a call which was not done.
+// fail makes the output that of a call that was not done.
 func (out *writeOutput) fail(err error, text string) {
 	out.Outcome, out.Reason, out.Message = outcomeOf(err), kindName(public(err)), text
 	out.Action, out.Undo, out.Diff = "", nil, ""
@@ -141,7 +140,7 @@ func (out *writeOutput) fail(err error, text string) {
 	}
 }
 
-// writeSchema is the schema of writeOutput, without what only uploads have.
+// writeSchema is the schema of writeOutput, without the fields of uploads.
 func writeSchema() *jsonschema.Schema {
 	schema := uploadSchema()
 	dropProperty(schema, "upload")
@@ -156,7 +155,7 @@ func uploadSchema() *jsonschema.Schema {
 	return schema
 }
 
-// adds annotates a tool that changes nothing of what is there, and adds more with each call.
+// adds annotates a tool that only adds, and adds again with each call.
 func adds(title string) *mcp.ToolAnnotations {
 	no, yes := false, true
 	return &mcp.ToolAnnotations{Title: title, DestructiveHint: &no, OpenWorldHint: &yes}

@@ -27,7 +27,7 @@ func runOf(ctx context.Context) *writeRun {
 	return r
 }
 
-// begin notes where the call writes, and returns why the answer that it brings is no yes: then
+// begin notes where the call writes, and returns why the answer that it brings is not a yes: then
 // nothing is sent to Azure.
 func (r *writeRun) begin(at names.Location) error {
 	if r == nil {

@@ -139,21 +139,20 @@ func (v *visit) all(ctx context.Context, calls ...mcp.CallToolParams) error {
 	return nil
 }
 
-// call makes one call, and returns the ETag in its result.
-func (v *visit) call(ctx context.Context, tool string, arguments args) (etag string, err error) {
+// call makes one call, and returns its result.
+func (v *visit) call(ctx context.Context, tool string, arguments args) (map[string]any, error) {
 	shown, err := json.Marshal(arguments)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	_, _ = fmt.Fprintf(v.stdout, "%s %s\n", tool, shown)
 	res, err := v.session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if text, ok := res.Content[0].(*mcp.TextContent); ok {
 		_, _ = fmt.Fprintf(v.stdout, "    %s\n\n", text.Text)
 	}
 	result, _ := res.StructuredContent.(map[string]any)
-	etag, _ = result["etag"].(string)
-	return etag, nil
+	return result, nil
 }

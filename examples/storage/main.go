@@ -47,8 +47,9 @@
 //	    --scope $(az storage account show -n ACCOUNT --query id -o tsv)/blobServices/default/containers/docs
 //
 // Turn on versioning or soft delete of blobs in the account, so that a write can be
-// undone. Overwriting and deleting ask the user, by a form that the client shows; where
-// a client has none they are refused, unless [blobtool.WriteOptions.Confirm] allows them.
+// undone. Overwriting, editing and deleting ask the user, by a form that the client shows.
+// If the client can't show one, edits are allowed, and overwriting and deleting are refused
+// unless [blobtool.WriteOptions.Confirm] allows them.
 package main
 
 import (

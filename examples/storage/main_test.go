@@ -47,8 +47,8 @@ func TestDemoWrites(t *testing.T) {
 	for _, want := range []string{
 		"write_blob", `"action":"created"`, "stat_blob", `"tags":{"state":"draft"}`,
 		"edit_blob", "says yes", `-Total: 19\n+Total: 19 (pens, paper)\n`, "edit_blob", `"outcome":"refused","reason":"changed"`,
-		"delete_blob", "The user is asked: The tool delete_blob", "says no", `"reason":"not_confirmed"`,
-		"delete_blob", "says yes", `"action":"deleted"`, `"undo":{"how":"The content is still there as a previous version`,
+		"delete_blob", "The user is asked:\n        The tool delete_blob", "says no", `"reason":"not_confirmed"`,
+		"delete_blob", "says yes", `"action":"deleted"`, `"undo":{"how":"The account keeps the content as a version.`, "undelete_blob", `"action":"undeleted"`,
 		"plan.md", `"reason":"not_allowed"`, "index.html", ".html", "As Bob", `"reason":"permission"`, "Storage Blob Data Contributor",
 	} {
 		_, after, found := strings.Cut(rest, want)

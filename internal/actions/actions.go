@@ -1,8 +1,8 @@
-// Package actions collects what the tool of a call does to what others see, so that the call's log
-// line says it: the action, on what, and its outcome. Never content.
+// Package actions collects what the tool of a call changes, for the call's log line: the action, its
+// object, and its outcome, never content.
 //
-// Whoever writes the line puts a [Log] into the context of the call; a tool begins each [Action]
-// before it does it. An action that has not ended when the line is written is in it as unknown.
+// The server puts a [Log] into the context of the call, and the tool begins each [Action] before it
+// changes anything. An action that has not ended when the line is written is logged as unknown.
 package actions
 
 import (
@@ -69,10 +69,10 @@ func Begin(ctx context.Context, action, object string) *Action {
 	return a
 }
 
-// Rename corrects what is done, as soon as it is known better.
+// Rename changes the action's name, once it is known more exactly.
 func (a *Action) Rename(action string) { a.set(func() { a.name = word(action) }) }
 
-// On corrects to what it is done.
+// On changes the action's object.
 func (a *Action) On(object string) { a.set(func() { a.object = cut(object) }) }
 
 // End sets the outcome; anything but Done, Refused and Asked is Unknown.

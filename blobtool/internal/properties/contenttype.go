@@ -122,18 +122,19 @@ func beforeParameters(contentType string) string {
 // mayWrite judges a type, and that for which the name's extension stands if the type says nothing
 // or is harmless.
 func (c ContentTypes) mayWrite(t, name string) error {
-	if err := c.allow(t, "content_type"); err != nil {
+	if err := c.allow("content_type", t); err != nil {
 		return err
 	}
 	extension := strings.ToLower(path.Ext(name))
 	if meant, known := extensions[extension]; known && (active(meant[0]) || len(c.only) > 0 && t == unknownType) {
-		return c.allow(meant[0], "the extension "+extension+", which stands for")
+		return c.allow("the extension "+extension, meant[0])
 	}
 	return nil
 }
 
-// allow returns why a type may not be written. An active type must be named in full.
-func (c ContentTypes) allow(t, what string) error {
+// allow returns why a type may not be written. An active type must be named in full. what says where
+// the type comes from.
+func (c ContentTypes) allow(what, t string) error {
 	named := slices.ContainsFunc(c.only, func(allowed string) bool {
 		return t == allowed || strings.HasSuffix(allowed, "/") && strings.HasPrefix(t, allowed) && !active(t)
 	})
@@ -141,9 +142,9 @@ func (c ContentTypes) allow(t, what string) error {
 	case named || len(c.only) == 0 && !active(t):
 		return nil
 	case active(t):
-		return fault.New(fault.ErrUnsupported, "%s %s is not allowed: programs of readers may run such content. Use text/plain with another extension, or tell the operator of this server", what, t)
+		return fault.New(fault.ErrUnsupported, "%s (%s) is not allowed: a program that opens such content may run it. Use text/plain with another extension, or tell the operator of this server", what, t)
 	}
-	return fault.New(fault.ErrUnsupported, "%s %s is not allowed; this server writes %s", what, t, strings.Join(c.only, ", "))
+	return fault.New(fault.ErrUnsupported, "%s (%s) is not allowed; this server writes %s", what, t, strings.Join(c.only, ", "))
 }
 
 // active reports whether programs that open content of that type run what is in it, or take it

@@ -126,7 +126,7 @@ func (e *Edit) find(text string) (at []int, err error) {
 	}
 	if n := strings.Count(text, e.Old); n != e.Count {
 		if n == 0 {
-			return nil, fault.New(fault.ErrInvalidArgument, "old_text is not in the blob; read it again and copy the text exactly, with its white space")
+			return nil, fault.New(fault.ErrInvalidArgument, "old_text is not in the blob; read the blob again and copy the text exactly, with its white space")
 		}
 		return nil, fault.New(fault.ErrInvalidArgument, "old_text is in the blob %d times, not %d; give more of the text around it, or count %d to replace all", n, e.Count, n)
 	}
