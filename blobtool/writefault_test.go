@@ -217,31 +217,56 @@ func TestWriteEditsOfTwo(t *testing.T) {
 	}
 }
 
-// Bounds of users and replica, by the clock.
+// Bounds of users and replica, by the clock. One who has had less than the share of a user is not
+// refused for what others have written.
 func TestWriteRates(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
-	var mu sync.Mutex
-	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-	w := newWorld(t, func(o *blobtool.Options) {
-		o.DownloadDir, o.Now = "", clock
-		o.Write = &blobtool.WriteOptions{Allow: []string{"docs"}, UserPerMinute: 2, TotalPerMinute: 3}
-	})
-	w.storage.GrantContributor(w.alice.ObjectID, "docs", "")
-	w.storage.GrantContributor(w.bob.ObjectID, "docs", "")
-	sessions := map[string]*mcp.ClientSession{}
-	for _, who := range []string{"alice", "bob", "nobody"} {
-		sessions[who] = w.connect(t, who)
-	}
-	for n, c := range []struct {
+	type call struct {
 		who, reason string
 		later       time.Duration
-	}{{"alice", "", 0}, {"alice", "", 0}, {"alice", "throttled", 0}, {"bob", "", 0}, {"bob", "throttled", 0}, {"nobody", "no_user", 0}, {"alice", "", time.Minute}} {
-		mu.Lock()
-		now = now.Add(c.later)
-		mu.Unlock()
-		if out := w.write(t, sessions[c.who], "write_blob", args{"blob_path": fmt.Sprintf("%d.txt", n), "text": "x"}); out.Reason != c.reason {
-			t.Errorf("call %d, by %s: got %s, %q (%s); want the reason %q", n, c.who, out.Outcome, out.Reason, out.Message, c.reason)
+	}
+	for name, c := range map[string]struct {
+		user, total int
+		calls       []call
+	}{
+		"both":    {2, 3, []call{{"alice", "", 0}, {"alice", "", 0}, {"alice", "throttled", 0}, {"bob", "", 0}, {"bob", "throttled", 0}, {"nobody", "no_user", 0}, {"alice", "", time.Minute}}},
+		"share":   {4, 4, []call{{"alice", "", 0}, {"alice", "", 0}, {"alice", "", 0}, {"alice", "", 0}, {"alice", "throttled", 0}, {"bob", "", 0}, {"bob", "", 0}, {"bob", "throttled", 0}, {"bob", "", time.Minute}}},
+		"no user": {-1, 2, []call{{"alice", "", 0}, {"alice", "", 0}, {"alice", "throttled", 0}, {"bob", "", 0}, {"bob", "throttled", 0}}},
+		"none":    {-1, -1, []call{{"alice", "", 0}, {"alice", "", 0}, {"alice", "", 0}, {"bob", "", 0}}},
+	} {
+		now := time.Now()
+		var mu sync.Mutex
+		clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+		w := newWorld(t, func(o *blobtool.Options) {
+			o.DownloadDir, o.Now = "", clock
+			o.Write = &blobtool.WriteOptions{Allow: []string{"docs"}, UserPerMinute: c.user, TotalPerMinute: c.total}
+		})
+		w.storage.GrantContributor(w.alice.ObjectID, "docs", "")
+		w.storage.GrantContributor(w.bob.ObjectID, "docs", "")
+		sessions := map[string]*mcp.ClientSession{}
+		for _, who := range []string{"alice", "bob", "nobody"} {
+			sessions[who] = w.connect(t, who)
 		}
+		for n, c := range c.calls {
+			mu.Lock()
+			now = now.Add(c.later)
+			mu.Unlock()
+			if out := w.write(t, sessions[c.who], "write_blob", args{"blob_path": fmt.Sprintf("%d.txt", n), "text": "x"}); out.Reason != c.reason {
+				t.Errorf("%s: call %d, by %s: got %s, %q (%s); want the reason %q", name, n, c.who, out.Outcome, out.Reason, out.Message, c.reason)
+			}
+		}
+	}
+}
+
+// A large copy counts as several writes.
+func TestCopiesHaveWeight(t *testing.T) {
+	t.Parallel()
+	w := newWriteWorld(t, nil, func(o *blobtool.WriteOptions) { o.UserPerMinute = 3 })
+	session := w.connect(t, "alice")
+	w.storage.Put("docs", "large.bin", make([]byte, 64<<20), "application/octet-stream")
+	w.wrote(t, session, "copy_blob", args{"source_path": "large.bin", "blob_path": "copy.bin"})
+	w.wrote(t, session, "write_blob", args{"blob_path": "a.txt", "text": "x"})
+	if out := w.write(t, session, "write_blob", args{"blob_path": "b.txt", "text": "x"}); out.Reason != "throttled" {
+		t.Errorf("after a copy of 64 MiB and a write, of 3: got %+v, want throttled", out)
 	}
 }

@@ -55,7 +55,9 @@ type WriteOptions struct {
 	MaxCopyBytes int64
 
 	// UserPerMinute is how many writes a minute each user may make on this server, and
-	// TotalPerMinute is the number for all users. Refused calls count if Azure was asked.
+	// TotalPerMinute is the number for all users; beyond it, those wait who have had more than
+	// their share of it. Refused calls count if Azure was asked, and a copy counts as one write for
+	// each 64 MiB.
 	// -1 turns a bound off. They default to 60 and 1,200.
 	UserPerMinute, TotalPerMinute int
 

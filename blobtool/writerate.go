@@ -33,19 +33,35 @@ func perMinute(n int) *rate.Limiter { return rate.NewLimiter(rate.Limit(float64(
 // copiedBytes is how much of a copy counts as one write: a copy is one call, and may be large.
 const copiedBytes = 64 << 20
 
-// take counts n writes of that user, or returns why they must wait. What the user's bound refuses
-// takes nothing from the others.
+// take counts n writes of that user, or returns why they must wait. Beyond the bound of all users,
+// only those wait who have had more than their share: nobody waits for another's sake.
 func (r *writeRates) take(user string, n int) error {
+	if r.perUser < 0 && r.total == nil {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	if r.perUser > 0 && !r.of(user, now).AllowN(now, min(n, r.perUser)) {
-		return failuref(ErrThrottled, "You have made as many writes as this server allows a user, %d a minute; a large copy counts as several. Nothing was changed. Wait a little, then call again.", r.perUser)
+	own := r.of(user, now)
+	if n = min(n, own.Burst()); own.TokensAt(now) < float64(n) {
+		return failuref(ErrThrottled, "You have made as many writes as this server allows a user, %d a minute; a large copy counts as several. Nothing was changed. Wait a little, then call again.", own.Burst())
 	}
-	if r.total != nil && !r.total.AllowN(now, min(n, r.total.Burst())) {
+	if r.total != nil && !r.total.AllowN(now, min(n, r.total.Burst())) && float64(own.Burst()+n)-own.TokensAt(now) > r.share(own, now) {
 		return failuref(ErrThrottled, "This server has reached its limit of writes by all users. Nothing was changed. Wait a little, then call again.")
 	}
+	own.AllowN(now, n)
 	return nil
+}
+
+// share returns how many writes a minute each of the users who write now may make.
+func (r *writeRates) share(own *rate.Limiter, now time.Time) float64 {
+	writing := 1
+	for _, l := range r.users {
+		if l != own && l.TokensAt(now) < float64(l.Burst()) {
+			writing++
+		}
+	}
+	return float64(r.total.Burst()) / float64(writing)
 }
 
 // of returns a user's limiter. If there are too many, those of users who may write as much as ever
@@ -69,7 +85,11 @@ func (r *writeRates) of(user string, now time.Time) *rate.Limiter {
 			delete(r.users, least)
 		}
 	}
-	limiter = perMinute(r.perUser)
+	bound := r.perUser
+	if bound < 0 {
+		bound = r.total.Burst()
+	}
+	limiter = perMinute(bound)
 	r.users[user] = limiter
 	return limiter
 }
