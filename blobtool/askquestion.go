@@ -35,12 +35,14 @@ type Question struct {
 	// Agreed says that the client was asked, and answered that its user agrees. A client may
 	// answer by itself. It is false if the client can't ask its user.
 	Agreed bool
+
+	source string // ETag of what replaces it, if that is a copy: a yes is good for this content
 }
 
 // hash identifies a question: what would be done, to what, in which state, in which words.
 func (q *Question) hash() []byte {
 	h := sha256.New()
-	for _, part := range []string{q.Action, q.Container, q.Blob, q.ETag, q.Text} {
+	for _, part := range []string{q.Action, q.Container, q.Blob, q.ETag, q.Text, q.source} {
 		_, _ = fmt.Fprintf(h, "%d:%s", len(part), part) // never fails
 	}
 	return h.Sum(nil)

@@ -133,6 +133,21 @@ func TestChangedWhileAsked(t *testing.T) {
 			}
 		}
 	}
+	for _, protocol := range protocols { // what is copied over a blob is what the user was asked about
+		w := newAskWorld(t, protocol.sessions, nil)
+		w.storage.Put("docs", "b.txt", []byte("one"), "text/plain")
+		p := agrees()
+		yes := p.answer
+		p.answer = func(ctx context.Context, q *mcp.ElicitParams) (*mcp.ElicitResult, error) {
+			w.storage.Put("docs", "b.txt", []byte("two"), "text/plain")
+			return yes(ctx, q)
+		}
+		session := w.connectWith(t, "alice", p.options())
+		out := w.write(t, session, "copy_blob", args{"source_path": "b.txt", "blob_path": "a.txt", "if_match": etag(t, session, "a.txt")})
+		if out.Reason != "not_confirmed" {
+			t.Errorf("%s: a source that changed: got %+v, want not_confirmed", protocol.name, out)
+		}
+	}
 	// Snapshots that were made meanwhile are not in what the user agreed to.
 	w := newAskWorld(t, true, nil)
 	w.storage.Snapshot("docs", "a.txt")

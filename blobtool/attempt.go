@@ -53,6 +53,9 @@ const (
 func (a *attempt) run(ctx context.Context) (w written, now *standing, err error) {
 	tries, cancel := partOf(ctx)
 	defer cancel()
+	if tries.Err() != nil {
+		return written{}, nil, &Error{Kind: ErrUnavailable, text: "The call ended before the write was sent. Nothing was changed.", cause: context.Cause(tries)}
+	}
 	pending := false // a request without Azure's answer may still arrive
 	for n := 1; ; n++ {
 		w, err = a.send(policy.WithRetryOptions(tries, policy.RetryOptions{MaxRetries: -1}))

@@ -179,16 +179,17 @@ func (c *copyCall) overwrite(ctx context.Context, out *writeOutput) error {
 	if c.restores && c.source.tagCount == 0 && c.put.tags.pinned != "" && tags == nil {
 		note = "The version has no index tags, so the blob keeps its own."
 	}
+	tierNotes := c.put.keepTier(&old)
 	back := keptUndo(&old)
 	text := fmt.Sprintf("Overwrite blob %s (%d bytes) in container %s with a copy of %s (%d bytes). %s%s", quote(at.Blob), old.size, quote(at.Container), c.source.named(), c.source.size, back.How, c.put.tags.loses)
-	if err := c.set.mayDestroy(ctx, c.req, at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text}); err != nil {
+	if err := c.set.mayDestroy(ctx, c.req, at, Question{Action: ActionOverwrite, ETag: bareETag(string(old.etag)), Text: text, source: string(c.source.etag)}); err != nil {
 		out.show(&old)
 		return err
 	}
 	if err := c.copy(ctx, out, "overwritten"); err != nil {
 		return err
 	}
-	out.Undo = back
+	out.Undo, out.Notes = back, append(out.Notes, tierNotes...)
 	if note != "" {
 		out.Notes = append(out.Notes, note)
 	}

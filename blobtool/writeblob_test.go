@@ -123,6 +123,11 @@ func TestWriteKeepsTier(t *testing.T) {
 		if got := statOf(t, session, "a.txt").Tier; got != want {
 			t.Errorf("an edit of a blob in the tier %q: got %q, want %q", want, got, want)
 		}
+		w.storage.Put("docs", "b.txt", []byte("b"), "text/plain")
+		w.wrote(t, session, "copy_blob", args{"source_path": "b.txt", "blob_path": "a.txt", "if_match": statOf(t, session, "a.txt").ETag})
+		if got := statOf(t, session, "a.txt").Tier; got != want {
+			t.Errorf("a copy over a blob in the tier %q: got %q, want %q", want, got, want)
+		}
 		for _, r := range w.storage.Requests() {
 			if r.Operation == blobtest.OpPutBlob && tier == "" && r.Header("x-ms-access-tier") != "" {
 				t.Errorf("the account's default tier was sent")
