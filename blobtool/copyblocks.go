@@ -96,14 +96,7 @@ func (b *blockCopy) mayStage(ctx context.Context, client *blockblob.Client, out 
 	if b.before != "" {
 		return nil
 	}
-	deleted, err := deletedAt(ctx, b.all, b.at)
-	if err != nil {
-		return err
-	}
-	if len(deleted.blobs) > 0 {
-		return failuref(ErrLocked, "A blob %s was deleted and can still be undeleted, which a copy in blocks would prevent. Nothing was changed. Copy to another name, or undelete the blob and overwrite it.", quote(b.at.Blob))
-	}
-	return nil
+	return b.set.notDeleted(ctx, b.all, b.at, "a copy in blocks")
 }
 
 // copyBlock stages a part of the source. A repeated request replaces the block by itself, so the

@@ -50,6 +50,16 @@ func deletedAt(ctx context.Context, in *container.Client, at names.Location) (de
 	return files, why
 }
 
+// notDeleted returns why no blocks may be staged under a name: the first would make a new blob of it,
+// and the one that was deleted could not be undeleted any more.
+func (s *Set) notDeleted(ctx context.Context, in *container.Client, at names.Location, what string) error {
+	deleted, err := deletedAt(ctx, in, at)
+	if err == nil && len(deleted.blobs) > 0 {
+		return failuref(ErrLocked, "Blob %s was deleted and can still be undeleted, which %s would prevent. Nothing was changed. Use another name, or undelete the blob and overwrite it.", quote(at.Blob), what)
+	}
+	return err
+}
+
 // isBadRequest reports whether Azure does not know a parameter, or not for that kind of account.
 func isBadRequest(err error) bool {
 	e := errorOf(err)

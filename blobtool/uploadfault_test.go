@@ -177,7 +177,7 @@ func TestUploadTokenEnds(t *testing.T) {
 		for _, f := range []blobtest.Fault{{Status: 401, Code: "InvalidAuthenticationInfo"}, {Status: 403, Code: "AuthorizationPermissionMismatch"}} {
 			f.Operation = operation
 			w.storage.Fail(f)
-			if out := w.write(t, session, "write_blob", last); out.Outcome != "refused" || !strings.Contains(out.Message, "pieces before are kept") {
+			if out := w.write(t, session, "write_blob", last); out.Outcome != "refused" || !strings.Contains(out.Message, "previous pieces are kept") {
 				t.Errorf("%s, %s: got %+v, want it refused, and the pieces kept", operation, f.Code, out)
 			}
 		}

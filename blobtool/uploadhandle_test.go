@@ -249,14 +249,28 @@ func TestUploadConfirmed(t *testing.T) {
 // undeleted any more.
 func TestUploadOntoDeleted(t *testing.T) {
 	t.Parallel()
-	w := newWriteWorld(t, softDelete, inPieces)
-	session := w.connect(t, "alice")
-	first := w.staged(t, session, args{"blob_path": "a.txt", "text": "one"})
-	w.storage.Put("docs", "a.txt", []byte("other's"), "text/plain")
-	w.storage.Delete("docs", "a.txt")
-	out := w.write(t, session, "write_blob", goesOn(first, args{"blob_path": "a.txt", "text": "two", "more": true}))
-	if blocks := w.storage.Count(blobtest.OpPutBlock); out.Reason != "locked" || blocks != 1 {
-		t.Errorf("got %+v after %d blocks, want locked after 1", out, blocks)
+	hierarchical := func(o *blobtest.Options) { softDelete(o); o.HierarchicalNamespace = true }
+	refused := blobtest.Fault{Operation: blobtest.OpListBlobs, Status: 400, Code: "UnsupportedQueryParameter", Times: 1}
+	for name, c := range map[string]struct {
+		account func(*blobtest.Options)
+		fault   *blobtest.Fault
+	}{
+		"flat":                      {softDelete, nil},
+		"hierarchical":              {hierarchical, nil},
+		"hierarchical, and says so": {hierarchical, &refused},
+	} {
+		w := newWriteWorld(t, c.account, inPieces)
+		session := w.connect(t, "alice")
+		first := w.staged(t, session, args{"blob_path": "a.txt", "text": "one"})
+		w.storage.Put("docs", "a.txt", []byte("other's"), "text/plain")
+		w.storage.Delete("docs", "a.txt")
+		if c.fault != nil {
+			w.storage.Fail(*c.fault)
+		}
+		out := w.write(t, session, "write_blob", goesOn(first, args{"blob_path": "a.txt", "text": "two", "more": true}))
+		if blocks := w.storage.Count(blobtest.OpPutBlock); out.Reason != "locked" || blocks != 1 {
+			t.Errorf("%s: got %+v after %d blocks, want locked after 1", name, out, blocks)
+		}
+		w.wrote(t, session, "undelete_blob", args{"blob_path": "a.txt"})
 	}
-	w.wrote(t, session, "undelete_blob", args{"blob_path": "a.txt"})
 }

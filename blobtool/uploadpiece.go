@@ -150,7 +150,7 @@ func (w *writeCall) advance(ctx context.Context, out *writeOutput) (done bool, e
 			return false, err
 		}
 	} else if p.block != "" && w.put.before == "" { // someone may have made and deleted the blob since
-		if err := w.notDeleted(ctx); err != nil {
+		if err := w.set.notDeleted(ctx, w.all, w.at, "an upload in pieces"); err != nil {
 			return false, err
 		}
 	}
