@@ -1,7 +1,6 @@
 package blobtest
 
 import (
-	"context"
 	"crypto/rsa"
 	"crypto/tls"
 	"errors"
@@ -90,8 +89,7 @@ type Server struct {
 	opts     Options
 	listener net.Listener
 	http     *http.Server
-	running  sync.WaitGroup     // the accept loop and the handlers
-	abort    context.CancelFunc // ends the contexts of all requests
+	running  sync.WaitGroup // the accept loop and the handlers
 	accounts *group
 	verifier *tokenVerifier
 
@@ -127,10 +125,7 @@ func NewServer(opts *Options) *Server {
 		containers: map[string]*container{},
 		counts:     map[Operation]int{},
 	}
-	requests, abort := context.WithCancel(context.Background())
-	s.abort = abort
 	s.http = &http.Server{
-		BaseContext: func(net.Listener) context.Context { return requests },
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if s.enter() {
 				defer s.running.Done()
@@ -237,7 +232,6 @@ func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.abort()
 	_ = s.http.Close()
 	s.running.Wait()
 	s.accounts.remove(s)

@@ -34,7 +34,7 @@ func offline(ctx context.Context, write bool, _ func(string) string, stdout, _ i
 	tenant.Consent(api, tenant.Storage(), "user_impersonation")
 	alice, bob := tenant.AddUser("alice@contoso.example", "Alice"), tenant.AddUser("bob@contoso.example", "Bob")
 
-	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Versioning: write}) //nolint:contextcheck // it serves until Close
+	storage := blobtest.NewServer(&blobtest.Options{Key: tenant.PublicKey, Issuer: tenant.V1Issuer(), Versioning: write})
 	defer storage.Close()
 	fill(storage)
 	storage.GrantOwner(alice.ObjectID, "", "")
