@@ -34,7 +34,7 @@ var ranBy = map[string]string{
 	"cd examples/services && go test ./...":                            "Makefile: go test -race -vet=off $(OURS)",
 	"cd interop && go test -run TestProxyConformance .":                "Makefile: cd interop && go test",
 	"cd interop && go test -v ./conformance":                           "Makefile: cd interop && go test",
-	"cd bench && go test ./watched -v -rounds 200":                     "Makefile: cd bench && go test -count=1 ./...",
+	"cd bench && go test ./watched -v -rounds 150":                     "Makefile: cd bench && go test -count=1 ./...",
 	`curl -H "Authorization: Bearer $(jq -r .key tenant.json)" http://127.0.0.1:8444/control/clock -d '{"advance": "2h"}'`:                                                                                                               "cmd/mcp-entra/internal/tenantcontrol/control_test.go: TestControl",
 	"curl -s $AUTHORITY/oauth2/v2.0/token -d grant_type=client_credentials -d client_id=$PLANNER -d client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer -d client_assertion=$T1 -d scope=api://$FILES/.default": "cmd/mcp-entra/internal/tenantfile/agents_test.go: TestAgents",
 	"claude mcp add --transport http --client-id CLIENT_ID --callback-port 8080 myserver https://mcp.example.com/mcp":                                                                                                                    "from its documentation, as docs/clients/claudecode.md says",

@@ -106,7 +106,7 @@ func (c ContentTypes) CheckKept(contentType, name string) error {
 func (c ContentTypes) checkOthers(others string) error {
 	for other := range strings.SplitSeq(others, ",") {
 		if t := beforeParameters(other); active(t) {
-			if err := c.allow(t, "content_type"); err != nil {
+			if err := c.allow("content_type", t); err != nil {
 				return err
 			}
 		}
