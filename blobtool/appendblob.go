@@ -131,7 +131,9 @@ func (a *appendCall) check() (err error) {
 func (a *appendCall) create(ctx context.Context, out *writeOutput) error {
 	a.marker = rand.Text()
 	made := &attempt{set: a.set, at: a.at, client: a.client.BlobClient(), marker: a.marker, send: a.sendNew}
-	made.md5 = func() []byte { return nil } // append blobs have none
+	made.same = func(_ context.Context, now *standing) bool { // of any size: others may have appended since
+		return now.kind == blob.BlobTypeAppendBlob && now.has(&a.headers, a.metadata)
+	}
 	a.metadata[properties.Marker] = &a.marker
 	w, now, err := made.run(ctx)
 	if err != nil {

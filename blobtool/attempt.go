@@ -1,7 +1,6 @@
 package blobtool
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -27,8 +26,7 @@ type attempt struct {
 	before azcore.ETag                           // of the blob that send requires; empty: that there is none
 	tags   map[string]string                     // that send requires, if it sets tags: the ETag does not cover them
 	marker string                                // in the metadata that send writes; empty if it writes none
-	md5    func() []byte                         // of the content that send leaves there, nil if Azure has none of it
-	same   func(context.Context, *standing) bool // what is there is what send writes; nil: the MD5 tells
+	same   func(context.Context, *standing) bool // with a marker: what is there is what send writes
 	send   func(context.Context) (written, error)
 }
 
@@ -95,16 +93,10 @@ func partOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)/triesOf*triesPart)
 }
 
-// wrote reports whether the blob there is this attempt's. Other programs copy metadata, so the
-// content must be the same too.
+// wrote reports whether what is there is this attempt's. Other programs copy metadata, so all else
+// must be the same too.
 func (a *attempt) wrote(ctx context.Context, now *standing) bool {
-	if a.marker == "" || now.marker != a.marker {
-		return false
-	}
-	if a.same != nil {
-		return a.same(ctx, now)
-	}
-	return bytes.Equal(now.headers.BlobContentMD5, a.md5())
+	return a.marker != "" && now.marker == a.marker && a.same(ctx, now)
 }
 
 // untouched reports whether the blob is as it was before.

@@ -61,7 +61,7 @@ func (s *Set) put(ctx context.Context, in *container.Client, p *put) (written, *
 	if p.blocks != nil {
 		a.marker = p.blocks.marker
 	}
-	a.md5 = func() []byte {
+	md5Of := func() []byte {
 		switch {
 		case p.blocks != nil:
 			return p.blocks.md5
@@ -73,7 +73,7 @@ func (s *Set) put(ctx context.Context, in *container.Client, p *put) (written, *
 	}
 	p.metadata[properties.Marker] = &a.marker
 	a.same = func(ctx context.Context, now *standing) bool {
-		return p.describes(now) && bytes.Equal(now.headers.BlobContentMD5, a.md5()) && p.isContent(ctx, client, now)
+		return p.describes(now) && bytes.Equal(now.headers.BlobContentMD5, md5Of()) && p.isContent(ctx, client, now)
 	}
 	a.send = func(ctx context.Context) (written, error) {
 		w, err := p.send(ctx, client)

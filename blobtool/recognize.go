@@ -13,20 +13,24 @@ import (
 )
 
 // A marker and an MD5 are copied by programs that keep metadata and headers, and Azure compares no
-// MD5 with the blocks of a commit. So after a lost answer a put recognizes itself by all that it
-// sent: size, headers, metadata and content.
+// MD5 with the blocks of a commit. So after a lost answer a write recognizes itself by all that it
+// sent, and what it has left as it was: size, headers, metadata and content.
 
-// describes reports whether what stands there has the size, headers and metadata of the put.
+// describes reports whether what is there has the size, headers and metadata of the put.
 func (p *put) describes(now *standing) bool {
-	own, _ := withoutMarker(p.metadata)
+	return now.kind == blob.BlobTypeBlockBlob && now.size == p.size() && now.has(&p.headers, p.metadata)
+}
+
+// has reports whether there is a blob with these headers and this metadata. Azure adds a content type
+// where none was sent.
+func (n *standing) has(headers *blob.HTTPHeaders, metadata map[string]*string) bool {
+	own, _ := withoutMarker(metadata)
 	same := func(a, b *string) bool { return value(a) == value(b) }
-	if !now.exists || now.kind != blob.BlobTypeBlockBlob || now.size != p.size() || !maps.EqualFunc(own, now.metadata, same) {
-		return false
-	}
-	sent, there := &p.headers, &now.headers
-	return (sent.BlobContentType == nil || *sent.BlobContentType == value(there.BlobContentType)) && // Azure has a default
-		same(sent.BlobContentEncoding, there.BlobContentEncoding) && same(sent.BlobContentLanguage, there.BlobContentLanguage) &&
-		same(sent.BlobContentDisposition, there.BlobContentDisposition) && same(sent.BlobCacheControl, there.BlobCacheControl)
+	there := &n.headers
+	return n.exists && maps.EqualFunc(own, n.metadata, same) &&
+		(headers.BlobContentType == nil || same(headers.BlobContentType, there.BlobContentType)) &&
+		same(headers.BlobContentEncoding, there.BlobContentEncoding) && same(headers.BlobContentLanguage, there.BlobContentLanguage) &&
+		same(headers.BlobContentDisposition, there.BlobContentDisposition) && same(headers.BlobCacheControl, there.BlobCacheControl)
 }
 
 // isContent reports whether the content is that of the put. Of a copy in one request nothing but

@@ -1,6 +1,7 @@
 package blobtool
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -117,8 +118,11 @@ func (c *metadataCall) run(ctx context.Context, out *writeOutput, old *standing)
 			return err
 		}
 	}
-	a := &attempt{set: c.set, at: c.at, client: c.client, before: old.etag, marker: rand.Text(), md5: func() []byte { return old.headers.BlobContentMD5 }}
+	a := &attempt{set: c.set, at: c.at, client: c.client, before: old.etag, marker: rand.Text()}
 	metadata := pointers(next)
+	a.same = func(_ context.Context, now *standing) bool {
+		return bytes.Equal(now.headers.BlobContentMD5, old.headers.BlobContentMD5) && now.has(&old.headers, metadata)
+	}
 	metadata[properties.Marker] = &a.marker
 	answered := false
 	a.send = func(ctx context.Context) (written, error) {

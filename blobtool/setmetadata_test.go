@@ -125,6 +125,25 @@ func TestWriteSetMetadataOfGrowing(t *testing.T) {
 	}
 }
 
+// What another changes right after keeps the marker, and its ETag is not this call's.
+func TestWriteSetMetadataCopiedMarker(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*blobtest.Properties){
+		"headers":  func(p *blobtest.Properties) { p.ContentLanguage = "ja" },
+		"metadata": func(p *blobtest.Properties) { p.Metadata = maps.Clone(p.Metadata); p.Metadata["more"] = "x" },
+	} {
+		w := newWriteWorld(t, nil, nil)
+		session := w.connect(t, "alice")
+		w.storage.Put("docs", "a.txt", []byte("one"), "text/plain")
+		etag := statOf(t, session, "a.txt").ETag
+		onNth(w, blobtest.OpGetBlobProperties, 2, func() { w.storage.Update("docs", "a.txt", change) })
+		w.storage.Fail(blobtest.Fault{Operation: blobtest.OpSetBlobMetadata, Served: true, Drop: true, Times: 1})
+		if out := w.write(t, session, "set_metadata", args{"blob_path": "a.txt", "if_match": etag, "set": args{"a": "1"}}); out.Outcome != "unknown" {
+			t.Errorf("another changes %s: got %+v, want unknown", name, out)
+		}
+	}
+}
+
 // After a lost answer, the marker in the metadata tells.
 func TestWriteSetMetadataFaults(t *testing.T) {
 	t.Parallel()
