@@ -57,10 +57,7 @@ func (s *Set) appendBlob(ctx context.Context, req *mcp.CallToolRequest, in appen
 	if err := a.check(); err != nil {
 		return out, err
 	}
-	if err := s.admitWrite(req); err != nil {
-		return out, err
-	}
-	all, err := s.containerClient(ctx, at.Container)
+	all, err := s.beginWrite(ctx, req, at)
 	if err != nil {
 		return out, err
 	}

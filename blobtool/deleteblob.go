@@ -40,21 +40,15 @@ func (s *Set) deleteBlob(ctx context.Context, req *mcp.CallToolRequest, in delet
 	if err != nil {
 		return out, err
 	}
-	etag, err := parseETag(in.IfMatch)
+	etag, err := requiredETag(in.IfMatch)
 	if err != nil {
 		return out, err
 	}
-	if etag == "" {
-		return out, failuref(ErrInvalidArgument, "if_match is empty; give the etag of the blob, which stat_blob shows")
-	}
-	if err := s.admitWrite(req); err != nil {
-		return out, err
-	}
-	all, err := s.containerClient(ctx, at.Container)
+	all, err := s.beginWrite(ctx, req, at)
 	if err != nil {
 		return out, err
 	}
-	d := &deleteCall{set: s, req: req, at: at, etag: azcore.ETag(etag), snapshots: in.DeleteSnapshots, all: all}
+	d := &deleteCall{set: s, req: req, at: at, etag: etag, snapshots: in.DeleteSnapshots, all: all}
 	err = d.run(ctx, &out)
 	return out, err
 }

@@ -66,10 +66,7 @@ func (s *Set) editBlob(ctx context.Context, req *mcp.CallToolRequest, in editInp
 	if e.etag, err = parseETag(in.IfMatch); err != nil {
 		return out, err
 	}
-	if err := s.admitWrite(req); err != nil {
-		return out, err
-	}
-	if e.all, err = s.containerClient(ctx, at.Container); err != nil {
+	if e.all, err = s.beginWrite(ctx, req, at); err != nil {
 		return out, err
 	}
 	err = e.run(ctx, &out)

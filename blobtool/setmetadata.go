@@ -49,10 +49,7 @@ func (s *Set) setMetadata(ctx context.Context, req *mcp.CallToolRequest, in meta
 	if _, err := properties.ChangeMetadata(nil, in.Set, in.Remove); err != nil {
 		return out, err
 	}
-	if err := s.admitWrite(req); err != nil {
-		return out, err
-	}
-	all, err := s.containerClient(ctx, at.Container)
+	all, err := s.beginWrite(ctx, req, at)
 	if err != nil {
 		return out, err
 	}

@@ -55,10 +55,7 @@ func (s *Set) setTags(ctx context.Context, req *mcp.CallToolRequest, in tagsInpu
 	if c.diff, destroys = properties.Diff(in.OldTags, in.Tags); c.diff == "" {
 		return out, failuref(ErrInvalidArgument, "tags and old_tags are the same. Nothing was changed.")
 	}
-	if err := s.admitWrite(req); err != nil {
-		return out, err
-	}
-	all, err := s.containerClient(ctx, at.Container)
+	all, err := s.beginWrite(ctx, req, at)
 	if err != nil {
 		return out, err
 	}

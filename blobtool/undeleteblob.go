@@ -54,10 +54,7 @@ func (s *Set) undeleteBlob(ctx context.Context, req *mcp.CallToolRequest, in und
 	case printable(in.DeletionID) != in.DeletionID:
 		return out, failuref(ErrInvalidArgument, "invalid deletion_id %s; use one from the result that listed them", quote(in.DeletionID))
 	}
-	if err := s.admitWrite(req); err != nil {
-		return out, err
-	}
-	all, err := s.containerClient(ctx, at.Container)
+	all, err := s.beginWrite(ctx, req, at)
 	if err != nil {
 		return out, err
 	}

@@ -74,10 +74,7 @@ func (s *Set) writeBlob(ctx context.Context, req *mcp.CallToolRequest, in writeI
 	if err := w.check(); err != nil {
 		return out, err
 	}
-	if err := s.admitWrite(req); err != nil {
-		return out, err
-	}
-	if w.all, err = s.containerClient(ctx, at.Container); err != nil {
+	if w.all, err = s.beginWrite(ctx, req, at); err != nil {
 		return out, err
 	}
 	switch {
@@ -93,6 +90,14 @@ func (s *Set) writeBlob(ctx context.Context, req *mcp.CallToolRequest, in writeI
 
 // admitWrite counts a write of the call's user, or returns why it must wait.
 func (s *Set) admitWrite(req *mcp.CallToolRequest) error { return s.admit(req, 1) }
+
+// beginWrite counts a write whose arguments have been checked, and returns a client for it.
+func (s *Set) beginWrite(ctx context.Context, req *mcp.CallToolRequest, at names.Location) (*container.Client, error) {
+	if err := s.admitWrite(req); err != nil {
+		return nil, err
+	}
+	return s.containerClient(ctx, at.Container)
+}
 
 // admitCopy counts what a copy of that size weighs more than another write.
 func (s *Set) admitCopy(req *mcp.CallToolRequest, size int64) error {
